@@ -1,0 +1,48 @@
+# One target for each thing a person does. `make demo` and `make test` work straight after `git clone`.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint bench songbook train-mini setup ffmpeg clean
+
+demo: setup  ## render songs never heard in training, search them by description, write demo_output/index.html
+	$(BIN)/collap demo
+
+test: setup  ## every test
+	$(BIN)/python -m pytest
+
+lint: setup  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup  ## speed and memory, as ratios measured in one run
+	$(BIN)/python -m benchmarks
+
+songbook: setup  ## the data collap-mini is trained on, in data/songbook
+	$(BIN)/python -m dataset_scripts.songbook --output data/songbook $(SONGBOOK)
+
+train-mini: songbook  ## train collap-mini by its recipe
+	$(BIN)/accelerate launch --cpu --num_processes 1 train.py recipes/collap-mini.yaml
+
+setup: ffmpeg $(READY)
+
+ffmpeg:
+	@command -v ffmpeg >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q ffmpeg; \
+	  else echo "FFmpeg is missing: run 'sudo apt-get install ffmpeg', then this command again." >&2; exit 1; fi; }
+
+# Editable, so that the checkout is what runs; anew only when the dependencies change.
+$(READY): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11, or name it with 'make PYTHON=...'." >&2; exit 1; }
+	@$(PYTHON) -c "import ensurepip" 2>/dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q python3.11-venv; \
+	  else echo "Python's venv module is missing: run 'sudo apt-get install python3.11-venv', then this command again." >&2; exit 1; fi; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+clean:  ## remove the environment and everything that was built
+	rm -rf $(VENV) *.egg-info demo_output

@@ -1,0 +1,1 @@
+"""The dataset schema and the builders that write it."""

@@ -1,0 +1,36 @@
+"""Captions of crops: what a row's `structure` says about the seconds that were cut out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+MIN_OVERLAP = 3.0  # seconds: less of a passage is too little to hear what it describes
+
+
+def crop_caption(row: Mapping[str, Any], start: float, end: float, *, keep_global: bool = True) -> str:
+    """The caption of `start`-`end` (seconds from the start of the track) of a row in the dataset schema.
+
+    A passage is kept where it overlaps the crop by `MIN_OVERLAP` seconds or by half of the crop; where none does, the
+    one with the longest overlap is. Passages say what is heard and not when, so the crop's caption has no times: they
+    would be those of the whole track. The global caption comes first with `keep_global`, and stands alone where no passage
+    lies in the crop.
+
+    Raises:
+        ValueError: the crop is empty.
+    """
+    if not start < end:
+        raise ValueError(f"A crop needs start < end, got {start:g}-{end:g} s.")
+    overlaps = [
+        (min(end, section["end"]) - max(start, section["start"]), section)
+        for section in row["structure"] or ()
+        if section["caption"]
+    ]
+    longest = max((overlap for overlap, _ in overlaps), default=0.0)
+    wanted = min(MIN_OVERLAP, 0.5 * (end - start), longest)
+    kept = [section for overlap, section in overlaps if overlap >= wanted > 0]
+    lines = [
+        f"{section['label'].capitalize()}: {section['caption']}" if section["label"] else section["caption"]
+        for section in kept
+    ]
+    if keep_global or not lines:
+        lines.insert(0, row["global_caption"])
+    return "\n".join(line for line in lines if line)

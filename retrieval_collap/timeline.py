@@ -1,0 +1,56 @@
+"""The picture of a result: temporal attention over the seconds of a track, in percent of the picture's width and height."""
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from .locate import Location
+
+# Points of the curve; more than a screen shows would only make the page heavier.
+_POINTS = 400
+# Seconds between the marks of the axis, the first that leaves at most this many marks.
+_MARK_STEPS = (5, 10, 15, 30, 60, 120, 300, 600)
+_MOST_MARKS = 8
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Geometry of one picture; `curve` is an SVG path in a box of 100 x 100 whose y axis points down.
+
+    The lowest attention of the track lies at the bottom of the box and the highest at the top.
+    """
+
+    curve: str
+    marks: tuple[tuple[float, float], ...]  # seconds, percent
+    lowest: float
+    highest: float
+    duration: float
+
+    def percent(self, seconds: float) -> float:
+        return round(100 * seconds / self.duration, 3)
+
+
+def draw_timeline(location: Location, duration: float) -> Timeline:
+    """The picture of where a track of `duration` seconds matches."""
+    attention = location.attention
+    lowest, highest = float(attention.min()), float(attention.max())
+    step = next((step for step in _MARK_STEPS if duration / step <= _MOST_MARKS), _MARK_STEPS[-1])
+    marks = tuple((float(second), round(100 * second / duration, 3)) for second in range(0, int(duration) + 1, step))
+    seconds = len(attention) / location.steps_per_second
+    return Timeline(_curve(attention, 100 * seconds / duration), marks, lowest, highest, duration)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss."""
+    whole = round(seconds)
+    return f"{whole // 60}:{whole % 60:02d}"
+
+
+def _curve(values: Tensor, width: float) -> str:
+    """An area from x = 0 to `width` under `values`, averaged to few points."""
+    points = F.adaptive_avg_pool1d(values[None], min(_POINTS, len(values)))[0]
+    points = (points - points.min()) / (points.max() - points.min()).clamp(min=1e-9)
+    step = width / len(points)
+    corners = [f"{step * (i + 0.5):.2f},{100 - 100 * y:.1f}" for i, y in enumerate(points.tolist())]
+    return f"M0,100 L0,{corners[0].partition(',')[2]} L{' L'.join(corners)} L{width:.2f},100 Z"

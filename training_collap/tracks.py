@@ -1,0 +1,103 @@
+"""Captioned tracks as training examples: whole, or crops of some windows with the captions of their sections."""
+
+import math
+from typing import Any
+
+import numpy as np
+from datasets import Audio, Dataset
+from torch.utils.data import Dataset as TorchDataset
+
+from dataset_scripts.structure import crop_caption
+from processing_collap import load_audio
+
+from .feature_store import FeatureStore
+
+
+class CaptionedTracks(TorchDataset):
+    """One track (or one crop of it) at a time, with its caption.
+
+    A crop is a run of whole windows, so that the encoders hear in training exactly what they hear in use, and its
+    caption is made from the passages that lie in it. Which crop is taken depends on seed, epoch and index alone, never
+    on worker or process.
+
+    Args:
+        dataset: rows of the dataset schema; audio is decoded here, just the span that is needed.
+        sampling_rate: of the decoded audio, in Hz.
+        window_seconds: length of a window, in seconds.
+        crop_windows: windows of a crop; `None` always takes whole tracks.
+        whole_track_share: share of the examples that stay whole although crops are on.
+        seed: of the choice of crops.
+        features: precomputed features of the same rows; the audio is then left alone.
+
+    Raises:
+        ValueError: if the features are of other rows.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        sampling_rate: int = 16000,
+        window_seconds: float = 30.0,
+        crop_windows: int | None = None,
+        whole_track_share: float = 0.0,
+        seed: int = 0,
+        features: FeatureStore | None = None,
+    ):
+        self.audio = dataset.select_columns("audio").cast_column("audio", Audio(decode=False))
+        self.rows = dataset.remove_columns("audio")
+        self.sampling_rate = sampling_rate
+        self.window_seconds = window_seconds
+        self.crop_windows = crop_windows
+        self.whole_track_share = whole_track_share
+        self.seed = seed
+        self.epoch = 0
+        self.features = features
+        if features is not None and features.ids != list(self.rows["id"]):
+            raise ValueError(f"the feature store {features.folder} was made from other rows than these.")
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the data loader at the start of every epoch: new epoch, new crops."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def captions(self) -> list[str]:
+        """Whole captions in order."""
+        return list(self.rows["caption"])
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        row = self.rows[index]
+        crop, with_global = self._choose_crop(row, index)
+        example: dict[str, Any] = {"id": row["id"], "caption": row["caption"]}
+        if crop is not None:
+            start, end = (edge * self.window_seconds for edge in crop)
+            end = min(end, row["duration"])
+            example["caption"] = crop_caption(row, start, end, keep_global=with_global)
+        if self.features is not None:
+            example["features"] = self.features.read(index, *(crop or ()))
+        else:
+            span = {} if crop is None else {"start_seconds": start, "end_seconds": end}
+            example["audio"] = self._load(index, **span)
+        return example
+
+    def _load(self, index: int, **span: float) -> np.ndarray:
+        audio = self.audio[index]["audio"]
+        source = audio["bytes"] if audio["bytes"] is not None else audio["path"]
+        return load_audio(source, sampling_rate=self.sampling_rate, **span).numpy()
+
+    def _choose_crop(self, row: dict[str, Any], index: int) -> tuple[tuple[int, int] | None, bool]:
+        """First window and the one past the last, or `None` for the whole track; whether the global caption is kept."""
+        if self.crop_windows is None:
+            return None, True
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        windows = math.ceil(row["duration"] / self.window_seconds)
+        # A last window of a few seconds has too little to hear; it is only taken with whole tracks.
+        if windows > 1 and row["duration"] - (windows - 1) * self.window_seconds < self.window_seconds / 2:
+            windows -= 1
+        if rng.random() < self.whole_track_share or windows <= self.crop_windows:
+            return None, True
+        first = int(rng.integers(windows - self.crop_windows + 1))
+        return (first, first + self.crop_windows), bool(rng.random() < 0.5)

@@ -1,0 +1,81 @@
+"""The Hugging Face Trainer with a contrastive loss and retrieval metrics on whole tracks."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from transformers import Trainer
+
+from modeling_collap import CollapModel, contrastive_loss
+
+from .retrieval_metrics import both_directions
+from .tracks import CaptionedTracks
+
+_NEVER_DECAYED = ("logit_scale", "attention_log_temperature")
+
+
+class CollapTrainer(Trainer):
+    """`Trainer` for `CollapModel`; pass the processor as `processing_class`, it is saved with every checkpoint.
+
+    Evaluation scores every track against every caption of the evaluation set, so that its figures depend neither on the
+    batch size nor on the number of processes.
+    """
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        outputs = model(**inputs, return_loss=True)
+        return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        return [name for name in super().get_decay_parameter_names(model) if not name.endswith(_NEVER_DECAYED)]
+
+    def evaluate(
+        self,
+        eval_dataset: Dataset | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """Retrieval metrics in both directions and the loss over the whole evaluation set."""
+        tracks = eval_dataset if eval_dataset is not None else self.eval_dataset
+        scores = self.score_matrix(tracks)
+        model = self._collap_model()
+        loss = contrastive_loss(scores * model.logit_scale.detach().float().exp().cpu())
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in both_directions(scores).items()}
+        metrics[f"{metric_key_prefix}_loss"] = float(loss)
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    @torch.no_grad()
+    def score_matrix(self, tracks: CaptionedTracks) -> Tensor:
+        """Fused scores of every track (rows) against every caption (columns), (N, N) on the CPU."""
+        model = self._collap_model()
+        training = model.training
+        model.eval()
+        captions = tracks.captions
+        batch_size = self.args.eval_batch_size
+        text_embeds = torch.cat(
+            [
+                model.get_text_features(
+                    **self.processing_class(text=captions[i : i + batch_size], return_tensors="pt").to(model.device)
+                )
+                for i in range(0, len(captions), batch_size)
+            ]
+        )  # (M, D)
+        rows = []
+        for batch in self.get_eval_dataloader(tracks):
+            with self.compute_loss_context_manager():
+                features, lengths = model.get_audio_features(**batch)
+                fused = model.score(features, lengths, text_embeds).fused  # (batch, M)
+            rows.append(self.accelerator.gather_for_metrics(fused.float()).cpu())
+        model.train(training)
+        return torch.cat(rows)
+
+    def _collap_model(self) -> CollapModel:
+        return self.accelerator.unwrap_model(self.model)
