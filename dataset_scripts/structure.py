@@ -11,8 +11,8 @@ def crop_caption(row: Mapping[str, Any], start: float, end: float, *, keep_globa
 
     A passage is kept where it overlaps the crop by `MIN_OVERLAP` seconds or by half of the crop; where none does, the
     one with the longest overlap is. Passages say what is heard and not when, so the crop's caption has no times: they
-    would be those of the whole track. The global caption comes first with `keep_global`, and stands alone where no passage
-    lies in the crop.
+    would be those of the whole track. With `keep_global` the global caption comes first; it stands alone where no
+    passage lies in the crop.
 
     Raises:
         ValueError: the crop is empty.

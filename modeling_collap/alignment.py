@@ -1,24 +1,23 @@
 """How well a whole track and a text align, and where: equations 1-7 of CoLLAP (arXiv 2410.02271).
 
-`N` tracks of at most `T` time steps, `M` texts, embeddings of size `D`. A track is cut into `W` frames of `H` positions,
-one frame every `S` steps; the similarity of frame v, position h with a text is `M[v, h] = cos(u[v * S + h], t)`. Frames
-overlap, so the cosine is taken once per step and the frames are windows over it.
+`N` tracks of at most `T` time steps, `M` texts, embeddings of size `D`. A track is cut into `W` frames of `H`
+positions, one frame every `S` steps; the similarity of frame v, position h with a text is
+`M[v, h] = cos(u[v * S + h], t)`. Frames overlap, so the cosine is taken once per step and frames are windows over it.
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from .sliding_softmax import ColumnWindows, FrameWindows, Windows, windowed_softmax_sum
+from .sliding_softmax import ColumnWindows, FrameWindows, refuse_second_derivative, windowed_softmax_sums
 
-Normalization = Literal["mean", "paper"]
 IntOrTensor = TypeVar("IntOrTensor", int, Tensor)
 
 # A vector shorter than this has no direction: its cosine with anything is 0, and so is its gradient.
 _MIN_NORM = 1e-12
+_BLOCK_STEPS = 1024
 
 
 class AlignmentScores(NamedTuple):
@@ -57,8 +56,8 @@ def cosine_similarity(audio_features: Tensor, lengths: Tensor, text_embeds: Tens
         text_embeds: (M, D).
 
     Returns:
-        (N, M, T) in float32, or float64 if an input is; 0 past a track's length, and for vectors of length zero. Computed
-        in this precision under autocast too. Differentiable once.
+        (N, M, T) in float32, or float64 if an input is; 0 past a track's length, and for vectors of length zero.
+        Differentiable once.
 
     Raises:
         ValueError: if shapes or lengths do not fit.
@@ -78,7 +77,7 @@ def alignment_scores(
     stride: int,
     gamma_kernel: float = 0.5,
     gamma_temporal: float = 0.5,
-    normalization: Normalization = "mean",
+    normalization: str = "mean",
     attention_temperature: float | Tensor = 1.0,
 ) -> AlignmentScores:
     """Score every track against every text (eqs 1-7).
@@ -110,10 +109,10 @@ def alignment_scores(
     with torch.autocast(audio_features.device.type, enabled=False):
         similarity = cosine_similarity(audio_features, lengths, text_embeds)  # (N, M, T)
         frames = [_frames(length, kernel_size, stride) for length in lengths.tolist()]
-        kernel, temporal = (
-            _term(similarity, [windows(*frame) for frame in frames], normalization, attention_temperature)
-            for windows in (FrameWindows, ColumnWindows)
-        )
+        windows = [(FrameWindows(*frame), ColumnWindows(*frame)) for frame in frames]
+        sums = windowed_softmax_sums(similarity, windows, attention_temperature)  # (2, N, M)
+        divisors = [[w.count if normalization == "mean" else w.size for w in terms] for terms in windows]
+        kernel, temporal = sums / sums.new_tensor(divisors).T[:, :, None]
         return AlignmentScores(kernel, temporal, fused=gamma_kernel * kernel + gamma_temporal * temporal)
 
 
@@ -129,8 +128,8 @@ def attention_maps(
 
     Args:
         features: (T, D) valid time steps of the track. text_embed: (D,).
-        kernel_size, stride, attention_temperature: as in `alignment_scores`, whose scores are the weighted sums of these
-            maps.
+        kernel_size, stride, attention_temperature: as in `alignment_scores`, whose scores are `similarity` summed with
+            these maps as weights.
 
     Returns:
         `AttentionMaps` of (W, H) tensors; entry (v, h) belongs to step `v * stride + h`.
@@ -151,14 +150,6 @@ def attention_maps(
         return AttentionMaps(logits.softmax(1), logits.softmax(0), similarity)
 
 
-def _term(
-    similarity: Tensor, windows: Sequence[Windows], normalization: Normalization, temperature: float | Tensor
-) -> Tensor:
-    """One attention's score (N, M): its softmax-weighted window means, summed and normalised."""
-    divisors = [window.count if normalization == "mean" else window.size for window in windows]
-    return windowed_softmax_sum(similarity, windows, temperature) / similarity.new_tensor(divisors)[:, None]
-
-
 def _frames(length: int, kernel_size: int, stride: int) -> tuple[int, int, int]:
     """Frames, positions and stride of a track of `length` steps."""
     return frame_count(length, kernel_size, stride), min(length, kernel_size), stride
@@ -173,43 +164,49 @@ def _norms(vectors: Tensor) -> Tensor:
 class _CosineSimilarity(torch.autograd.Function):
     """Cosines (N, M, T) of steps with texts of unit length, without a normalised copy of the audio.
 
-    The audio is by far the largest tensor around. Tracks are taken one by one up to their own length, so that padding is
-    never read, lower precisions are converted a track at a time, and the gradient is written where it stays.
+    The audio is by far the largest tensor around, so it is walked once per pass, in blocks that stay in the cache while
+    they are read several times. Padding is never read, and lower precisions are converted a block at a time.
     """
 
     @staticmethod
     def forward(ctx: Any, audio: Tensor, texts: Tensor, lengths: Sequence[int]) -> Tensor:
         similarity = texts.new_zeros(audio.shape[0], texts.shape[0], audio.shape[1])
         norms = texts.new_empty(audio.shape[:2])
-        for track, length, cosines, norm in zip(audio, lengths, similarity, norms, strict=True):
-            steps = track[:length].to(texts.dtype)  # (L, D)
-            norm[:length] = _norms(steps).squeeze(-1)
-            torch.div(texts @ steps.T, norm[:length], out=cosines[:, :length])
+        for i, block in _blocks(lengths):
+            steps = audio[i, block].to(texts.dtype)  # (B, D)
+            norms[i, block] = _norms(steps).squeeze(-1)
+            torch.div(texts @ steps.T, norms[i, block], out=similarity[i, :, block])
         ctx.save_for_backward(audio, texts, similarity, norms)
         ctx.lengths = lengths
         return similarity
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        refuse_second_derivative()
         audio, texts, similarity, norms = ctx.saved_tensors
         wants_audio, wants_texts, _ = ctx.needs_input_grad
         grad_audio = torch.empty_like(audio) if wants_audio else None
         grad_texts = torch.zeros_like(texts) if wants_texts else None
         with torch.autocast(audio.device.type, enabled=False):
-            for i, length in enumerate(ctx.lengths):
-                steps = audio[i, :length].to(texts.dtype)  # (L, D)
-                norm = norms[i, :length]
-                g = grad[i, :, :length] / norm  # (M, L)
+            for i, block in _blocks(ctx.lengths):
+                steps = audio[i, block].to(texts.dtype)  # (B, D)
+                g = grad[i, :, block] / norms[i, block]  # (M, B)
                 if grad_texts is not None:
                     grad_texts.addmm_(g, steps)
-                if grad_audio is not None:
-                    # d cos / d u = (t - cos * u / |u|) / |u|
-                    along = (g * similarity[i, :, :length]).sum(0) / norm  # (L,)
-                    toward = torch.mm(g.T, texts).addcmul_(steps, along[:, None], value=-1)
-                    grad_audio[i, :length] = toward
-                    grad_audio[i, length:] = 0
+                if grad_audio is not None:  # d cos / d u = (t - cos * u / |u|) / |u|
+                    along = (g * similarity[i, :, block]).sum(0) / norms[i, block]  # (B,)
+                    grad_audio[i, block] = (g.T @ texts).addcmul_(steps, along[:, None], value=-1)
+        if grad_audio is not None:
+            for i, length in enumerate(ctx.lengths):
+                grad_audio[i, length:] = 0
         return grad_audio, grad_texts, None
+
+
+def _blocks(lengths: Sequence[int]) -> Iterator[tuple[int, slice]]:
+    """The valid steps of every track, in blocks of about 2 MB at the usual D."""
+    for i, length in enumerate(lengths):
+        for start in range(0, length, _BLOCK_STEPS):
+            yield i, slice(start, min(start + _BLOCK_STEPS, length))
 
 
 def _check_frames(kernel_size: int, stride: int) -> None:

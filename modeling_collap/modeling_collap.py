@@ -48,7 +48,7 @@ class CollapPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _keep_in_fp32_modules_strict = ["logit_scale", "attention_log_temperature"]  # noqa: RUF012
-    _no_split_modules = ["WhisperEncoderLayer", "BeatsLayer"]  # noqa: RUF012
+    _no_split_modules = ["WhisperEncoderLayer", "BeatsEncoderLayer"]  # noqa: RUF012
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -142,6 +142,11 @@ class CollapModel(CollapPreTrainedModel):
             return self.attention_log_temperature.exp()
         return self.config.attention_temperature
 
+    @property
+    def logit_factor(self) -> Tensor:
+        """Factor on the fused scores in the loss, at most 100."""
+        return self.logit_scale.float().clamp(max=_MAX_LOG_LOGIT_SCALE).exp()
+
     def get_audio_features(
         self,
         input_features: Tensor | None = None,
@@ -225,7 +230,7 @@ class CollapModel(CollapPreTrainedModel):
         audio_features, lengths = self.audio_encoder(input_features, input_features_lengths, fbank, fbank_lengths)
         text_embeds = self.get_text_features(input_ids, attention_mask)  # (M, D)
         fused = self.score(audio_features, lengths, text_embeds).fused  # (N, M)
-        logits = fused * self.logit_scale.clamp(max=_MAX_LOG_LOGIT_SCALE).exp()  # (N, M)
+        logits = fused * self.logit_factor  # (N, M)
         return CollapOutput(
             loss=contrastive_loss(logits, symmetric=self.config.symmetric_loss) if return_loss else None,
             logits_per_audio=logits,

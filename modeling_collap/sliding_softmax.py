@@ -1,11 +1,10 @@
-"""Softmax-weighted means over many overlapping windows of one sequence, in time linear in its length.
+"""Softmax-weighted means over many overlapping windows of one sequence, without writing the windows out.
 
-A softmax over a window is a ratio of two window sums, `sum(s * e) / sum(e)` with `e = exp(beta * s)`, so windows that
-overlap can share their sums and nothing of size (windows, window size) is ever written. The gradient needs the same two
-sums and their adjoint, which spreads a number per window back over the window's steps.
+A softmax-weighted mean over a window is a ratio of two window sums, `sum(s * e) / sum(e)` with `e = exp(beta * s)`, so
+windows that overlap can share their sums, and nothing of size (windows, window size) is ever written. The gradient
+needs the same two sums and their adjoint, which spreads a number per window back over the window's steps.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 # Similarities lie in [-1, 1], so exp(beta * s) needs no running maximum while exp(beta), times the number of steps and
 # the factors of the gradient, fits the floating-point range: about exp(88) in float32 and exp(709) in float64.
@@ -151,9 +149,9 @@ def sliding_sum(rows: Tensor, window: int) -> Tensor:
         if window & width:
             part = run[..., covered : covered + outputs, :]
             total = part if total is None else total + part
+            if 2 * width > window:
+                return total
             covered += width
-        if 2 * width > window:
-            return total
         run = run[..., :-width, :] + run[..., width:, :]
         width *= 2
 
@@ -169,40 +167,45 @@ def sliding_spread(values: Tensor, window: int) -> Tensor:
 
 
 class _WindowedSoftmax(torch.autograd.Function):
-    """Sum over windows of the softmax-weighted mean; tracks one by one, each with its own windows and no padding."""
+    """Sums over windows of softmax-weighted means; tracks one by one, each with its own windows and no padding."""
 
     @staticmethod
-    def forward(ctx: Any, similarity: Tensor, temperature: Tensor, windows: Sequence[Windows]) -> Tensor:
+    def forward(ctx: Any, similarity: Tensor, temperature: Tensor, windows: Sequence[Sequence[Windows]]) -> Tensor:
         ctx.save_for_backward(similarity, temperature)
         ctx.windows = windows
-        sums = similarity.new_empty(similarity.shape[:2])  # (N, M)
         beta, dtype = _exponent(temperature, similarity)
-        for track, window, out in zip(similarity, windows, sums, strict=True):
-            s = track[:, : window.span].to(dtype)  # (M, span)
-            e = (beta * s).exp_()
-            total, weighted = window.sum(torch.stack((e, s * e)))  # (M, count) each
-            out.copy_((weighted / total).sum(-1))
+        sums = similarity.new_empty(len(windows[0]), *similarity.shape[:2])  # (terms, N, M)
+        for i, terms in enumerate(windows):
+            _, steps = _exponentials(similarity[i], terms, beta, dtype)
+            for out, term in zip(sums, terms, strict=True):
+                total, weighted = term.sum(steps)  # (M, count) each
+                out[i] = (weighted / total).sum(-1)
         return sums
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        refuse_second_derivative()
+        # With p[w, t] = e[t] / total[w] the weight of step t in window w, and mean[w] the window's weighted mean,
+        #   d mean[w] / d s[t] = p[w, t] * (1 + beta * (s[t] - mean[w]))
+        #   d mean[w] / d beta = sum over t of p[w, t] * s[t] * (s[t] - mean[w])
+        # so a step needs only two sums over its windows, of g / total and of g * mean / total.
         similarity, temperature = ctx.saved_tensors
         beta, dtype = _exponent(temperature, similarity)
         grad_similarity = torch.zeros_like(similarity)
-        grad_beta = grad.new_zeros((), dtype=dtype)
-        for track, window, g, out in zip(similarity, ctx.windows, grad, grad_similarity, strict=True):
-            s = track[:, : window.span].to(dtype)  # (M, span)
-            e = (beta * s).exp_()
-            total, weighted = window.sum(torch.stack((e, s * e)))
-            # p_w = e / total_w is a step's weight in window w, mean_w the window's mean. Summed over a step's windows:
-            weight, mean = e * window.spread(torch.stack((1 / total, weighted / total**2)))  # sum p_w, sum p_w mean_w
-            excess = s * weight - mean  # sum p_w (s - mean_w)
-            g = g[:, None].to(dtype)
-            out[:, : window.span].copy_(g * (weight + beta * excess))
-            if ctx.needs_input_grad[1]:
-                grad_beta += (g * s * excess).sum()
-        return grad_similarity, grad_beta.to(temperature.dtype) if ctx.needs_input_grad[1] else None, None
+        grad_temperature = similarity.new_zeros((), dtype=dtype) if ctx.needs_input_grad[1] else None
+        for i, terms in enumerate(ctx.windows):
+            s, steps = _exponentials(similarity[i], terms, beta, dtype)
+            shares = torch.zeros_like(steps)  # (2, M, span)
+            for g, term in zip(grad, terms, strict=True):
+                total, weighted = term.sum(steps)
+                share = g[i].to(dtype)[:, None] / total  # (M, count)
+                shares += term.spread(torch.stack((share, share * (weighted / total))))
+            weight, mean = shares.mul_(steps[0])
+            excess = s * weight - mean
+            grad_similarity[i, :, : s.shape[-1]] = weight.add_(excess, alpha=beta)
+            if grad_temperature is not None:
+                grad_temperature += (s * excess).sum()
+        return grad_similarity, None if grad_temperature is None else grad_temperature.to(temperature), None
 
 
 def _exponent(temperature: Tensor, similarity: Tensor) -> tuple[float, torch.dtype]:
@@ -211,27 +214,46 @@ def _exponent(temperature: Tensor, similarity: Tensor) -> tuple[float, torch.dty
     return beta, similarity.dtype if abs(beta) <= _MAX_TEMPERATURE_FLOAT32 else torch.float64
 
 
-def windowed_softmax_sum(similarity: Tensor, windows: Sequence[Windows], temperature: float | Tensor) -> Tensor:
-    """For every track and text, the sum over windows of the softmax-weighted mean similarity of the window.
+def _exponentials(
+    similarity: Tensor, terms: Sequence[Windows], beta: float, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """One track's similarities s on the steps in use, (M, span), and what windows sum: e and s * e, (2, M, span)."""
+    s = similarity[:, : terms[0].span].to(dtype)
+    steps = s.new_empty(2, *s.shape)
+    torch.mul(s, beta, out=steps[0]).exp_()
+    torch.mul(s, steps[0], out=steps[1])
+    return s, steps
+
+
+def refuse_second_derivative() -> None:
+    """For the start of a hand-written backward pass: gradients that record a graph would silently miss its part."""
+    if torch.is_grad_enabled():
+        raise RuntimeError("alignment scores can be differentiated once: create_graph=True is not supported")
+
+
+def windowed_softmax_sums(
+    similarity: Tensor, windows: Sequence[Sequence[Windows]], temperature: float | Tensor
+) -> Tensor:
+    """For every track and text, the sum over windows of each window's softmax-weighted mean similarity.
 
     Args:
         similarity: (N, M, T) float32 or float64, within [-1, 1] on the steps that the windows use; others are ignored.
-        windows: the windows of each of the N tracks.
+        windows: for each of the N tracks, one family of windows per term, all over the same frames.
         temperature: factor of the similarities inside the softmax, a number or a tensor of one element, which then
             receives its gradient.
 
     Returns:
-        (N, M), differentiable once with respect to `similarity` and `temperature`. Time and memory grow linearly in T,
-        but for a logarithm of the number of rows that windows share.
+        (terms, N, M), differentiable once with respect to `similarity` and `temperature`. Memory is linear in T and so
+        is time, but for a logarithm of the rows in a window where long windows start at many places.
 
     Raises:
         ValueError: if the temperature is not one number within +-600, beyond which exponentials leave float64's range.
     """
     if not isinstance(temperature, Tensor):
-        temperature = torch.tensor(temperature, dtype=torch.float64, device=similarity.device)
+        temperature = torch.tensor(temperature, dtype=torch.float64)
     if temperature.numel() != 1:
         raise ValueError(f"attention_temperature must be one number, not a tensor of shape {tuple(temperature.shape)}")
     temperature = temperature.reshape(())
-    if not math.fabs(temperature.item()) <= MAX_TEMPERATURE:
+    if not abs(temperature.item()) <= MAX_TEMPERATURE:
         raise ValueError(f"attention_temperature must lie within +-{MAX_TEMPERATURE:g}, not {temperature.item()}")
     return _WindowedSoftmax.apply(similarity, temperature, windows)

@@ -27,12 +27,8 @@ def find_audio(folder: Path, exclude: Path | None = None) -> list[Path]:
     """
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is no folder")
-    hidden_or_excluded = lambda path: (
-        any(part.startswith(".") for part in path.relative_to(folder).parts)
-        or (exclude is not None and path.resolve().is_relative_to(exclude.resolve()))
-    )
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and _may_hold_audio(path))
-    found = [path for path in files if not hidden_or_excluded(path)]
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and _may_hold_audio(path.relative_to(folder)))
+    found = [path for path in files if exclude is None or not path.resolve().is_relative_to(exclude.resolve())]
     if not found:
         raise FileNotFoundError(f"{folder} holds no audio files")
     return found
@@ -60,4 +56,6 @@ def playable_copy(source: Path, folder: Path) -> Path:
 
 def _may_hold_audio(path: Path) -> bool:
     kind, encoding = mimetypes.guess_type(path.name)
-    return encoding is None and (kind is None or kind.startswith(("audio/", "video/")) or kind == "application/ogg")
+    hidden = any(part.startswith(".") for part in path.parts)
+    media = kind is None or kind.startswith(("audio/", "video/")) or kind == "application/ogg"
+    return media and encoding is None and not hidden

@@ -73,7 +73,7 @@ def run_demo(settings: DemoSettings, console: Console) -> tuple[Report, Path]:
             fitting = sum(all(query.check(song.arrangement)) for song in songs.values())
             answers.append(Answer(query, tuple(hits), fitting if songs and query.facts else None))
     self_check = _self_check(library, songs) if songs else None
-    report = Report(settings.model, len(library), tuple(answers), tuple(failures), self_check)
+    report = Report(Path(settings.model).name, len(library), tuple(answers), tuple(failures), self_check)
     page = write_page(report, settings.output)
     print_report(report, console)
     return report, page
@@ -115,11 +115,13 @@ def _hit(
     song = songs.get(track_id)
     if song is None:
         return Hit(match, location, playable_copy(files[track_id], audio))
+    composition = song.arrangement.composition
     return Hit(
         match,
         location,
         song.path,
-        sections=song.arrangement.composition.sections,
+        about=f"{song.arrangement.genre}, {composition.tempo_bpm:.0f} BPM",
+        sections=composition.sections,
         caption=song.caption,
         checks=query.check(song.arrangement) if query.facts else None,
     )

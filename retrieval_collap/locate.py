@@ -27,8 +27,8 @@ class Location:
 
     Args:
         spans: where the text holds, best first; at least one.
-        attention: (T,) temporal attention (eq 4) at each time step, relative to an even one: 1 is even, 2 twice that. 0
-            at steps that lie in no frame.
+        attention: (T,) temporal attention (eq 4) at each time step, relative to an even one: 1 is even, 2 twice that.
+            Steps that lie in no frame repeat the one before.
         similarity: (T,) cosine of each time step with the text.
         steps_per_second: step i covers the seconds from `i / steps_per_second` on.
     """
@@ -103,7 +103,8 @@ def _attention_over_time(
     total, count = torch.zeros(2, len(features))
     total.index_add_(0, steps.flatten(), maps.temporal.float().flatten())
     count.index_add_(0, steps.flatten(), torch.ones(steps.numel()))
-    return frames * total / count.clamp(min=1)
+    in_frame = torch.arange(len(features)).where(count > 0, 0).cummax(0).values  # (T,)
+    return (frames * total / count)[in_frame]
 
 
 def _best_spans(similarity: Tensor, min_length: int, max_spans: int) -> list[tuple[int, int]]:

@@ -26,12 +26,13 @@ PAGE = "index.html"
 class Hit:
     """A track that was found for a query, with all that the report shows of it.
 
-    `checks` says for each of the query's facts whether it is true of the track; None where the truth is not known.
+    `about` is a short description of a track whose notes are known, `caption` the long one. `checks` says for each of the query's facts whether it is true of the track; None where the truth is not known.
     """
 
     match: Match
     location: Location
     audio: Path
+    about: str | None = None
     sections: tuple[Section, ...] = ()
     caption: str | None = None
     checks: tuple[bool, ...] | None = None
@@ -112,7 +113,9 @@ def print_report(report: Report, console: Console) -> None:
             facts = "; ".join(fact.words for fact in answer.query.facts)
             console.print(f"[dim]{answer.fitting} of {report.tracks} songs fit: {escape(facts)}[/dim]")
     if report.failures:
-        console.print(f"\n[yellow]{len(report.failures)} files were skipped[/yellow]")
+        console.print(
+            f"\n[yellow]Skipped {len(report.failures)} of {report.tracks + len(report.failures)} files[/yellow]"
+        )
         for failure in report.failures:
             console.print(f"  {escape(failure.id)}: {escape(failure.reason)}")
     if report.self_check is not None:
@@ -148,7 +151,7 @@ def _table(answer: Answer) -> Table:
     for hit in answer.hits:
         row = [
             str(hit.match.rank),
-            escape(hit.match.track.id),
+            escape(hit.match.track.id) + (f" [dim]{escape(hit.about)}[/dim]" if hit.about else ""),
             f"{hit.match.score:.4f}",
             ", ".join(_span_words(span, hit.sections) for span in hit.location.spans),
         ]

@@ -1,4 +1,4 @@
-"""The picture of a result: temporal attention over the seconds of a track, in percent of the picture's width and height."""
+"""The picture of a result: temporal attention over the seconds of a track, in percent of the picture."""
 
 from dataclasses import dataclass
 

@@ -1,5 +1,6 @@
 """Recipes: one YAML file a training run, read into typed sections."""
 
+import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -69,23 +70,34 @@ _TRAINING_DEFAULTS: dict[str, Any] = {
 }
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads 1e-4 as a number, as YAML 1.2 does; PyYAML alone wants 1.0e-4 and gives a string."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
 def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
     """Reads a recipe; `overrides` are `section.name=value` with the value in YAML, as in `training.max_steps=10`.
 
     Raises:
         FileNotFoundError: if there is no such recipe.
-        ValueError: if a section or field is unknown, or an override is not of that form.
+        ValueError: if the file holds no sections, a section or field is unknown, or an override is not of that form.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no recipe {path}.")
-    content = yaml.safe_load(path.read_text()) or {}
+    content = yaml.load(path.read_text(), _Loader) or {}
+    if not isinstance(content, dict) or not all(isinstance(section or {}, dict) for section in content.values()):
+        raise ValueError(f"{path} is no recipe: it must hold sections of fields.")
     for override in overrides or []:
         key, separator, value = override.removeprefix("--").partition("=")
         section, dot, name = key.partition(".")
         if not separator or not dot:
             raise ValueError(f"an override reads section.name=value, as in training.max_steps=10, not {override!r}.")
-        content.setdefault(section, {})[name] = yaml.safe_load(value)
+        content[section] = {**(content.get(section) or {}), name: yaml.load(value, _Loader)}
     sections: dict[str, type] = {"model": ModelSection, "data": DataSection, "training": TrainingArguments}
     if unknown := sorted(set(content) - set(sections)):
         raise ValueError(f"{path} has unknown sections: {', '.join(unknown)}; known are {', '.join(sections)}.")

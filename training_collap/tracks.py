@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Audio, Dataset
 from torch.utils.data import Dataset as TorchDataset
 
@@ -51,14 +52,19 @@ class CaptionedTracks(TorchDataset):
         self.crop_windows = crop_windows
         self.whole_track_share = whole_track_share
         self.seed = seed
-        self.epoch = 0
+        # In shared memory, so that workers which outlive an epoch see the next one too.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self.features = features
         if features is not None and features.ids != list(self.rows["id"]):
             raise ValueError(f"the feature store {features.folder} was made from other rows than these.")
 
+    @property
+    def epoch(self) -> int:
+        return int(self._epoch)
+
     def set_epoch(self, epoch: int) -> None:
-        """Called by the data loader at the start of every epoch: new epoch, new crops."""
-        self.epoch = epoch
+        """Called at the start of every epoch: new epoch, new crops."""
+        self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
-from transformers import Trainer
+from torch.utils.data import DataLoader, Dataset
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from modeling_collap import CollapModel, contrastive_loss
 
@@ -15,12 +15,27 @@ from .tracks import CaptionedTracks
 _NEVER_DECAYED = ("logit_scale", "attention_log_temperature")
 
 
+class _EpochOfTracks(TrainerCallback):
+    """Tells the training set its epoch: on several processes the data loader tells its sampler alone."""
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        dataset = kwargs["train_dataloader"].dataset
+        if hasattr(dataset, "set_epoch"):
+            dataset.set_epoch(int(state.epoch or 0))
+
+
 class CollapTrainer(Trainer):
     """`Trainer` for `CollapModel`; pass the processor as `processing_class`, it is saved with every checkpoint.
 
     Evaluation scores every track against every caption of the evaluation set, so that its figures depend neither on the
     batch size nor on the number of processes.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.add_callback(_EpochOfTracks())
 
     def compute_loss(
         self,
@@ -35,6 +50,17 @@ class CollapTrainer(Trainer):
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         return [name for name in super().get_decay_parameter_names(model) if not name.endswith(_NEVER_DECAYED)]
 
+    def get_eval_dataloader(self, eval_dataset: Dataset | None = None) -> DataLoader:
+        """All tracks in order; the short last batch, which training drops, counts here."""
+        loader = DataLoader(
+            eval_dataset if eval_dataset is not None else self.eval_dataset,
+            batch_size=self.args.eval_batch_size,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        return self.accelerator.prepare(loader)
+
     def evaluate(
         self,
         eval_dataset: Dataset | None = None,
@@ -45,7 +71,7 @@ class CollapTrainer(Trainer):
         tracks = eval_dataset if eval_dataset is not None else self.eval_dataset
         scores = self.score_matrix(tracks)
         model = self._collap_model()
-        loss = contrastive_loss(scores * model.logit_scale.detach().float().exp().cpu())
+        loss = contrastive_loss(scores * model.logit_factor.detach().cpu(), symmetric=model.config.symmetric_loss)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in both_directions(scores).items()}
         metrics[f"{metric_key_prefix}_loss"] = float(loss)
         self.log(metrics)

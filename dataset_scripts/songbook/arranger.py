@@ -104,7 +104,9 @@ class _Planner:
         else:
             plan = self._fresh(section)
             if known is not None:  # the phrase returns changed, but not beyond recognition
-                plan = replace(plan, figure=known.figure, bass_figure=known.bass_figure, chords=known.chords or plan.chords)
+                plan = replace(
+                    plan, figure=known.figure, bass_figure=known.bass_figure, chords=known.chords or plan.chords
+                )
         self.known.setdefault(key, plan)
         last_chorus = section.label == "chorus" and all(
             later.label != "chorus" for later in self.composition.sections[index + 1 :]
@@ -204,7 +206,11 @@ class _Writer:
                 parts.append(self._line("melody", plan.double, "doubling the melody", melody, section, plan))
         if len(counter) >= FEWEST_NOTES and (plan.counter or not has_lead):
             player = plan.counter if has_lead and plan.counter else plan.lead
-            parts.append(self._line("counter-melody", player, plan.line if not has_lead else "answering line", counter, section, plan))
+            parts.append(
+                self._line(
+                    "counter-melody", player, plan.line if not has_lead else "answering line", counter, section, plan
+                )
+            )
         elif has_lead and plan.counter:
             parts.append(self._long_notes("counter-melody", plan.counter, section, plan))
         if plan.chords or not has_lead:
@@ -226,7 +232,9 @@ class _Writer:
         starts = self.line_starts[line]
         return self.lines[line][bisect_left(starts, section.start) : bisect_left(starts, section.end)]
 
-    def _line(self, role: Role, player: Instrument, pattern: str, notes: list[Note], section: Section, plan: Plan) -> Part:
+    def _line(
+        self, role: Role, player: Instrument, pattern: str, notes: list[Note], section: Section, plan: Plan
+    ) -> Part:
         shift = octave_shift([note.pitch for note in notes], player)
         played = []
         for i, note in enumerate(notes):
@@ -244,10 +252,16 @@ class _Writer:
 
     def _chords(self, plan: Plan, section: Section, written: list[Note]) -> Part:
         player = plan.chords or self.palette.chords[0]
-        if len(written) >= 2 * FEWEST_NOTES and self.rng.random() < 0.35 and player.family in ("piano", "guitar", "plucked", "mallets"):
+        if (
+            len(written) >= 2 * FEWEST_NOTES
+            and self.rng.random() < 0.35
+            and player.family in ("piano", "guitar", "plucked", "mallets")
+        ):
             return self._line("accompaniment", player, "written-out part", written, section, plan)
         centre = min(max(60, player.low + 7), player.high - 12)
-        voices = {"arpeggios": 5, "slow arpeggios": 4, "sixteenth arpeggios": 4, "montuno": 4, "rolled chords": 5}.get(plan.figure, 4)
+        voices = {"arpeggios": 5, "slow arpeggios": 4, "sixteenth arpeggios": 4, "montuno": 4, "rolled chords": 5}.get(
+            plan.figure, 4
+        )
         notes = []
         for bar in self._bars(section):
             for event in CHORDS[plan.figure](bar.beats):
@@ -275,7 +289,11 @@ class _Writer:
     def _long_notes(self, role: Role, player: Instrument, section: Section, plan: Plan) -> Part:
         """Sustained chords for a pad; their thirds and fifths as one slow line for a counter-melody."""
         notes = []
-        centre = (player.low + player.high) // 2 if role == "counter-melody" else min(max(58, player.low + 6), player.high - 12)
+        centre = (
+            (player.low + player.high) // 2
+            if role == "counter-melody"
+            else min(max(58, player.low + 6), player.high - 12)
+        )
         for turn, chord in enumerate(self._chords_in(section)):
             start, end = max(chord.start, section.start), min(chord.end, section.end)
             pitches = voicing(chord, centre, player.low, player.high, 4 if role == "pad" else 3)
@@ -299,7 +317,9 @@ class _Writer:
                 notes.append(self._note(start, max(end - start, 0.1), pitch, event.accent, section, plan))
         return self._part("bass", player, plan.bass_figure, notes)
 
-    def _bass_pitch(self, degree: int, root: int, tones: tuple[int, ...], start: float, player: Instrument, figure: str) -> int:
+    def _bass_pitch(
+        self, degree: int, root: int, tones: tuple[int, ...], start: float, player: Instrument, figure: str
+    ) -> int:
         if figure == "pedal tone":
             root = self.composition.tonic if self.composition.tonic in tones else root
         base = player.low + (root - player.low) % 12
@@ -341,7 +361,11 @@ class _Writer:
 
     def _bars(self, section: Section) -> list[Bar]:
         first = max(bisect_left(self.bar_starts, section.start) - 1, 0)
-        return [bar for bar in self.bars[first : bisect_left(self.bar_starts, section.end)] if bar.times[-1] > section.start + 1e-6]
+        return [
+            bar
+            for bar in self.bars[first : bisect_left(self.bar_starts, section.end)]
+            if bar.times[-1] > section.start + 1e-6
+        ]
 
     def _chords_in(self, section: Section):
         first = max(bisect_left(self.chord_starts, section.start) - 1, 0)

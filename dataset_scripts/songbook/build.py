@@ -24,7 +24,9 @@ from .arrangement import Arrangement
 from .arranger import arrange
 from .caption import write_caption
 from .composition import Composition
-from .render import AudioFormat, default_soundfont, encode, render
+from .pop909 import load_pop909
+from .render import AudioFormat, default_soundfont, encode, render, seed_of
+from .songwriter import split_of, write_song
 
 SPLITS = ("train", "validation", "test")
 SETTINGS_FILE = "settings.json"
@@ -39,7 +41,7 @@ class SongbookSettings:
     songwriter: int = 0  # number of songs written
     renderings: int = 1  # orchestrations of each training song
     validation_renderings: int = 1  # of each validation and test song
-    soundfonts: tuple[str, ...] = ()  # () for the default; each rendering takes one by its seed
+    soundfonts: tuple[str, ...] = ()  # () for the default; each rendering takes one, by its song and seed
     audio_format: AudioFormat = "flac"
     sampling_rate: int = 16_000
     augment: bool = False  # training rows only
@@ -80,14 +82,19 @@ def make_row(
     audio_format: AudioFormat = "flac",
     augment: bool = False,
 ) -> dict[str, Any]:
-    """Arrange, caption and render one song: a row of `dataset_features()`, with the encoded audio in `audio["bytes"]`."""
+    """Arrange, caption and render one song: a row of `dataset_features()`, audio encoded and embedded."""
     arrangement = arrange(composition, seed)
     audio = render(arrangement, soundfont, sampling_rate, augment=augment)
-    return _row(arrangement, {"bytes": encode(audio, sampling_rate, audio_format), "path": f"{arrangement.id}.{audio_format}"})
+    return _row(
+        arrangement, {"bytes": encode(audio, sampling_rate, audio_format), "path": f"{arrangement.id}.{audio_format}"}
+    )
 
 
 def song_rows(
-    compositions: Sequence[Composition], seeds: Sequence[int] = (0,), soundfont: str | os.PathLike[str] | None = None, **options
+    compositions: Sequence[Composition],
+    seeds: Sequence[int] = (0,),
+    soundfont: str | os.PathLike[str] | None = None,
+    **options: Any,
 ) -> Iterator[dict[str, Any]]:
     """Rows of every composition under every seed; `options` as in `make_row`."""
     for composition in compositions:
@@ -159,7 +166,9 @@ def _claim(output: Path, settings: SongbookSettings) -> None:
         changed = [key for key in wanted if found.get(key) != wanted[key]]
         if changed:
             difference = ", ".join(f"{key}: {found.get(key)!r} there, {wanted[key]!r} here" for key in changed)
-            raise ValueError(f"{output} holds a songbook built with other settings ({difference}); choose another folder")
+            raise ValueError(
+                f"{output} holds a songbook built with other settings ({difference}); choose another folder"
+            )
     else:
         _write_atomically(noted, json.dumps(wanted, indent=2) + "\n")
 
@@ -180,14 +189,11 @@ def _plan_shards(settings: SongbookSettings) -> dict[str, list[Job]]:
 
 
 def _songs(settings: SongbookSettings) -> Iterator[tuple[Composition | int, str]]:
-    from .pop909 import load_pop909
-    from .songwriter import write_song
-
     if settings.pop909:
         for composition in load_pop909(Path(settings.pop909)):
             yield composition, composition.split
     for seed in range(settings.songwriter):
-        yield seed, write_song(seed).split
+        yield seed, split_of(seed)
 
 
 _counter: Any = None
@@ -220,8 +226,6 @@ def _write_shard(path: Path, jobs: Sequence[Job], settings: SongbookSettings) ->
 
 
 def _rows(jobs: Sequence[Job], settings: SongbookSettings, failures: list[Failure]) -> Iterator[dict[str, Any]]:
-    from .songwriter import write_song
-
     soundfonts = settings.soundfonts or (str(default_soundfont()),)
     for job in jobs:
         try:
@@ -229,7 +233,7 @@ def _rows(jobs: Sequence[Job], settings: SongbookSettings, failures: list[Failur
             yield make_row(
                 composition,
                 job.seed,
-                soundfonts[job.seed % len(soundfonts)],
+                soundfonts[seed_of(f"{composition.id}/{job.seed}") % len(soundfonts)],
                 sampling_rate=settings.sampling_rate,
                 audio_format=settings.audio_format,
                 augment=settings.augment and composition.split == "train",
@@ -249,7 +253,13 @@ def _write_atomically(path: Path, text: str) -> None:
 
 
 def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns)
 
 

@@ -34,8 +34,8 @@ class Chooser:
 
 def is_plural(name: str) -> bool:
     """Whether an instrument's name takes a plural verb: "the steel drums play", "the double bass plays"."""
-    noun = name.split(" with ")[0].split(" played ")[0].split()[-1]
-    return (noun.endswith("s") and noun not in ("bass", "brass", "panpipes")) or noun == "timpani"
+    noun = name.split(" with ")[0].split()[-1]
+    return (noun.endswith("s") and noun not in ("bass", "brass")) or noun == "timpani"
 
 
 def with_article(phrase: str) -> str:

@@ -13,8 +13,8 @@ from .measures import LEVELS, SectionFacts, energy, main_lead, playing_time, tem
 
 # What may be said beyond the least: facts of the song, then these groups, each in an order drawn for the song.
 SONG_FACTS = ("mood", "course")
-SALIENT_FACTS = ("accompaniment", "drums", "bass", "dynamics")
-FURTHER_FACTS = ("main lead", "harmony", "counter-melody", "pad", "density", "rate", "melody", "change", "no drums")
+SALIENT_FACTS = ("accompaniment", "drums", "bass", "dynamics", "counter-melody")
+FURTHER_FACTS = ("main lead", "harmony", "pad", "density", "rate", "melody", "change", "no drums")
 
 MOST_NAMED = 7  # instruments in the global paragraph: those that play longest
 
@@ -107,13 +107,14 @@ def _harmony(arrangement: Arrangement, facts: list[SectionFacts], choose: Choose
     section = next((section for section in facts if section.label == "chorus"), longest)
     heard = [chord for chord in song.chords if section.start - 0.1 <= chord.start < section.end - 0.1]
     flats = (song.tonic + (3 if song.mode == "minor" else 0)) * 5 % 12  # of the key's signature: F 1, B-flat 2, ...
+    spelling = say.FLATS if 1 <= flats <= 5 or "flat" in key_name(song.tonic, song.mode) else say.SHARPS
     names: list[str] = []
     for chord in heard:
         if len(names) == 4:
             break
         if chord.quality not in say.CHORD_SUFFIXES:
             return []
-        name = (say.FLATS if 1 <= flats <= 5 else say.SHARPS)[chord.root] + say.CHORD_SUFFIXES[chord.quality]
+        name = spelling[chord.root] + say.CHORD_SUFFIXES[chord.quality]
         if names[-1:] != [name]:
             names.append(name)
     if len(names) < 3:
@@ -136,7 +137,7 @@ def passage_text(facts: list[SectionFacts], index: int, kinds: Set[str], choose:
     if "change" in kinds and index > 0 and voice.pick("tell change", (True, True, False)):
         more["change"] = _change(facts[index - 1], section, voice)
     drums_elsewhere = any(other.has_drums for other in facts)
-    if "no drums" in kinds and drums_elsewhere and not section.has_drums and "drop" not in more["change"]:
+    if "no drums" in kinds and drums_elsewhere and not section.has_drums and not more["change"]:
         more["no drums"] = voice.pick("no drums", say.NO_DRUMS)
     return " ".join(sentence for sentence in (*opening, *more.values()) if sentence)
 
@@ -154,10 +155,14 @@ def _players(section: SectionFacts, kinds: Set[str], voice: Chooser) -> str:
         return [_support(part, voice, named) for part in parts] + hints
 
     if not section.leads:
-        templates = say.FEW_NOTES if section.hints and parts else say.WITHOUT_MAIN if counter else say.WITHOUT_LEAD
         support = supporting()
         if not support:
             return voice.pick("silent", say.SILENT)
+        templates: tuple[str, ...]
+        if section.hints:
+            templates = say.FEW_NOTES if parts else say.ONLY_HINTS
+        else:
+            templates = say.WITHOUT_MAIN if counter else say.WITHOUT_LEAD
         return fill(voice.pick("no lead", templates), support=listed(support))
     template = voice.pick("players", say.WITH_SUPPORT)
     if template.startswith("{Lead}"):  # whoever is named second is "the same piano"
@@ -176,9 +181,8 @@ def _players(section: SectionFacts, kinds: Set[str], voice: Chooser) -> str:
 def _lead(section: SectionFacts, voice: Chooser, named: set[str]) -> str:
     names = [_the(part, voice, named) for part in section.leads]
     if len(names) > 1:
-        return fill(
-            voice.pick("lead", say.LEAD_DOUBLED if section.doubled else say.LEAD_SHARED), who=listed(names), plural=True
-        )
+        templates = say.LEAD_DOUBLED if section.doubled else say.LEAD_SHARED
+        return fill(voice.pick("lead", templates), who=listed(names), plural=True)
     return fill(voice.pick("lead", say.LEAD), who=names[0], plural=is_plural(names[0]))
 
 

@@ -159,7 +159,7 @@ METRE = {
     2: ("2/4 time",),
     3: ("3/4 time", "waltz time (3/4)"),
     5: ("5/4 time",),
-    6: ("6/8 time counted in eighths",),
+    6: ("6/8 time counted in eighths", "6/8 time with every eighth counted"),
     7: ("7/4 time",),
 }
 
@@ -225,7 +225,7 @@ WITH_SUPPORT = (
     "With {support} behind, {lead}.",
     "{Lead}, accompanied by {support}.",
 )
-MORE_SUPPORT = ("Added to this: {support}.", "There is also {support}.", "Further in the mix: {support}.")
+MORE_SUPPORT = ("Added to this: {support}.", "Besides, {support}.", "Further in the mix: {support}.")
 WITHOUT_LEAD = (
     "No melody here: {support}.",
     "There is no lead melody, only {support}.",
@@ -235,6 +235,7 @@ WITHOUT_LEAD = (
 WITHOUT_MAIN = ("No main melody: {support}.", "In place of a main melody: {support}.")
 FEW_NOTES = ("Mostly accompaniment: {support}.", "Hardly any melody, mainly {support}.")
 SILENT = ("Hardly anything sounds here.", "It is almost silent.")
+ONLY_HINTS = ("Only {support}.", "Nothing but {support}.")
 HINT = ("a few melody notes on {who}", "a brief touch of melody from {who}")
 
 SUPPORT = {

@@ -1,9 +1,10 @@
-"""How each role plays: drum grids, bass lines and chord figures, written in beats and laid on the song's own beat grid."""
+"""How each role plays: drum grids, bass lines and chord figures, in beats, laid on the song's own beat grid."""
 
 import random
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from .composition import Chord, Composition
@@ -30,7 +31,7 @@ class Bar:
 def bars_of(composition: Composition) -> tuple[Bar, ...]:
     """The bars of the whole song; the beat grid is continued to both ends at its median spacing."""
     beats = [beat for beat in composition.beats if 0.0 <= beat <= composition.duration]
-    gaps = [b - a for a, b in zip(beats, beats[1:], strict=False) if b - a > 0.05]
+    gaps = [b - a for a, b in pairwise(beats) if b - a > 0.05]
     period = median(gaps) if gaps else 60.0 / composition.tempo_bpm
     beats = beats or [0.0]
     downbeats = sorted({min(range(len(beats)), key=lambda i: abs(beats[i] - d)) for d in composition.downbeats[:1]})
@@ -50,7 +51,7 @@ def bars_of(composition: Composition) -> tuple[Bar, ...]:
         marks.append((len(beats) - 1 - since) % composition.beats_per_bar == 0)
     cuts = [i for i, mark in enumerate(marks) if mark]
     cuts = sorted({0, *cuts, len(beats) - 1})
-    return tuple(Bar(tuple(beats[a : b + 1])) for a, b in zip(cuts, cuts[1:], strict=False))
+    return tuple(Bar(tuple(beats[a : b + 1])) for a, b in pairwise(cuts))
 
 
 # --- drums -----------------------------------------------------------------------------------------------------------
@@ -89,7 +90,9 @@ DRUMS: dict[str, DrumGrid] = {
     "brushed beat": DrumGrid(2, {KICK: "x...x...", SWISH: "o.X.o.X.", CLOSED: "oooooooo"}),
     "shuffle": DrumGrid(3, {KICK: "X.....X.....", SNARE: "...X.....X..", CLOSED: "x.ox.ox.ox.o"}),
     "bossa nova beat": DrumGrid(4, {KICK: "X..xX..xX..xX..x", STICK: "X..X..X...X..X..", CLOSED: "x.x.x.x.x.x.x.x."}),
-    "latin beat": DrumGrid(4, {KICK: "X.....x.X.....x.", STICK: "X..X..X...X.X...", CONGA: "..xx..xx..xx..xx", MARACAS: "xoxoxoxoxoxoxoxo"}),
+    "latin beat": DrumGrid(
+        4, {KICK: "X.....x.X.....x.", STICK: "X..X..X...X.X...", CONGA: "..xx..xx..xx..xx", MARACAS: "xoxoxoxoxoxoxoxo"}
+    ),
     "one-drop beat": DrumGrid(2, {KICK: "....X...", STICK: "....X...", CLOSED: "xxxxxxxx"}),
     "march": DrumGrid(4, {KICK: "X.......X.......", SNARE: "x..ox.x.x.oox.xx"}),
     "build-up": DrumGrid(4, {KICK: "X...X...X...X...", SNARE: "xoxoxoxoxxxxXXXX"}),
@@ -131,7 +134,9 @@ def drums_for(metre: int, choices: tuple[str, ...], rng: random.Random) -> str:
     """A drum pattern that fits the metre: the genre's own where it does."""
     kind = metre if metre in (3, 6) else 4
     fitting = [name for name in choices if DRUMS[name].metre == kind]
-    return rng.choice(fitting or [name for name, grid in DRUMS.items() if grid.metre == kind and kind != 4] or ["rock beat"])
+    return rng.choice(
+        fitting or [name for name, grid in DRUMS.items() if grid.metre == kind and kind != 4] or ["rock beat"]
+    )
 
 
 # --- bass ------------------------------------------------------------------------------------------------------------
@@ -230,7 +235,9 @@ CHORDS: dict[str, Callable[[int], Iterator[Event]]] = {
     "offbeat chords": _every(1, 0.35, ALL, (0.7,), start=0.5),
     "strummed chords": _strummed,
     "syncopated chords": _at((0, 0.7, ALL, 0.8), (1.5, 0.7, ALL, 0.7), (3, 0.4, ALL, 0.4)),
-    "bossa chords": _at((0, 0.6, ALL, 0.8), (1, 0.4, ALL, 0.4), (1.5, 0.9, ALL, 0.7), (2.5, 0.4, ALL, 0.5), (3.5, 0.5, ALL, 0.7)),
+    "bossa chords": _at(
+        (0, 0.6, ALL, 0.8), (1, 0.4, ALL, 0.4), (1.5, 0.9, ALL, 0.7), (2.5, 0.4, ALL, 0.5), (3.5, 0.5, ALL, 0.7)
+    ),
     "montuno": _at(*((p, 0.45, (0, 2, 1, 3)[i % 4], 0.7) for i, p in enumerate((0, 1, 1.5, 2.5, 3, 3.5)))),
     "oom-pah chords": _oom_pah,
     "tremolo chords": _every(0.25, 0.24, ALL, (0.5, 0.2)),

@@ -1,6 +1,8 @@
 """From an arrangement to sound: synthesise the parts, balance them, set the level, encode."""
 
+import hashlib
 import os
+import subprocess
 from collections import defaultdict
 from functools import cache
 from importlib.util import find_spec
@@ -13,15 +15,25 @@ from symusic import Note as SynthNote
 from symusic import Score, Synthesizer, Track
 from torchcodec.encoders import AudioEncoder
 
-from .arrangement import Arrangement
+from .arrangement import Arrangement, Role
 from .composition import Note
+from .orchestration import INSTRUMENTS
 
 AudioFormat = Literal["flac", "ogg"]
 
 # Decibels of each role in the mix; the melody stands out.
-ROLE_LEVEL = {"melody": 0.0, "counter-melody": -5.0, "accompaniment": -7.0, "pad": -10.0, "bass": -4.0, "drums": -4.0}
+ROLE_LEVEL: dict[Role, float] = {
+    "melody": 0.0,
+    "counter-melody": -5.0,
+    "accompaniment": -7.0,
+    "pad": -10.0,
+    "bass": -4.0,
+    "drums": -4.0,
+}
+VELOCITY_STEP = 8
 TARGET_RMS = 0.11  # of the whole song
-KNEE = 0.8  # peaks above are rounded off, so that nothing clips
+CENTRES = {player.program: (player.low + player.high) // 2 for player in INSTRUMENTS}
+KNEE, CEILING = 0.8, 0.99  # peaks above are rounded off, so that nothing clips
 
 
 def default_soundfont() -> Path:
@@ -49,30 +61,48 @@ def render(
         raise FileNotFoundError(f"SoundFont {path} does not exist")
     samples = round(arrangement.composition.duration * sampling_rate)
     mix = np.zeros(samples, dtype=np.float32)
-    for (role, program, is_drum), notes in _stems(arrangement).items():
-        stem = _play(path, sampling_rate, program, is_drum, notes)[:samples]
-        gain = 10 ** (ROLE_LEVEL[role] / 20) / _reference_level(path, sampling_rate, program, is_drum)
-        mix[: len(stem)] += np.float32(gain) * stem
+    for (role, program, is_drum, velocity), notes in _stems(arrangement).items():
+        first = int(notes[0].start * sampling_rate)
+        stem = _play(path, sampling_rate, program, is_drum, notes, first / sampling_rate)[: samples - first]
+        gain = 10 ** (ROLE_LEVEL[role] / 20) * (velocity / 127) ** 1.6
+        gain /= _reference_level(path, sampling_rate, program, is_drum)
+        mix[first : first + len(stem)] += np.float32(gain) * stem
     level = float(np.sqrt(np.mean(np.square(mix))))
     if level > 0:
         mix *= TARGET_RMS / level
     if augment:
-        mix = _augment(mix, sampling_rate, np.random.default_rng(_seed(arrangement.id)))
+        mix = _augment(mix, sampling_rate, np.random.default_rng(seed_of(arrangement.id)))
     return _limit(mix)
 
 
 def encode(audio: np.ndarray, sampling_rate: int, audio_format: AudioFormat = "flac") -> bytes:
-    """Encode mono float32 samples of shape (samples,) to the bytes of an audio file."""
-    encoder = AudioEncoder(torch.from_numpy(audio).unsqueeze(0), sample_rate=sampling_rate)
-    return encoder.to_tensor(audio_format).numpy().tobytes()
+    """Encode mono float32 samples of shape (samples,) to the bytes of a FLAC or an Ogg Vorbis file."""
+    if audio_format == "flac":
+        # Samples on a grid of 16 bits: FLAC finds the empty low bits, and the file is half as large.
+        samples = torch.from_numpy(np.round(audio * 32767).astype(np.float32) / 32768)
+        encoder = AudioEncoder(samples.unsqueeze(0), sample_rate=sampling_rate)
+        return encoder.to_tensor("flac").numpy().tobytes()
+    # torchcodec 0.11 takes minutes for a few minutes of a lossy format, so Ogg goes through FFmpeg itself.
+    source = ["-f", "f32le", "-ar", str(sampling_rate), "-ac", "1", "-i", "pipe:0"]
+    target = ["-c:a", "libvorbis", "-q:a", "4", "-f", "ogg", "pipe:1"]
+    command = ["ffmpeg", "-v", "error", *source, *target]
+    return subprocess.run(command, input=audio.astype("<f4").tobytes(), capture_output=True, check=True).stdout
 
 
-def _stems(arrangement: Arrangement) -> dict[tuple[str, int, bool], list[Note]]:
-    """The song's notes by (role, program, is_drum): each is played alone, so that it can be balanced."""
-    stems: dict[tuple[str, int, bool], list[Note]] = defaultdict(list)
+def _stems(arrangement: Arrangement) -> dict[tuple[Role, int, bool, int], list[Note]]:
+    """The song's notes, ascending, by (role, program, is_drum, velocity), each group to be played alone.
+
+    That lets the instruments be balanced; and as symusic's synthesiser plays every velocity alike, loudness has to be
+    given here, in steps of `VELOCITY_STEP`.
+    """
+    stems: dict[tuple[Role, int, bool, int], list[Note]] = defaultdict(list)
     for section in arrangement.sections:
         for part in section.parts:
-            stems[part.role, part.program, part.is_drum].extend(part.notes)
+            for note in part.notes:
+                velocity = (note.velocity // VELOCITY_STEP) * VELOCITY_STEP + VELOCITY_STEP // 2
+                stems[part.role, part.program, part.is_drum, velocity].append(note)
+    for notes in stems.values():
+        notes.sort(key=lambda note: note.start)
     return stems
 
 
@@ -81,26 +111,28 @@ def _synthesizer(soundfont: str, sampling_rate: int) -> Synthesizer:
     return Synthesizer(sf_path=soundfont, sample_rate=sampling_rate, quality=0)
 
 
-def _play(soundfont: str, sampling_rate: int, program: int, is_drum: bool, notes: list[Note]) -> np.ndarray:
-    """One instrument's notes as mono samples, from second 0 on; the mean of both channels."""
+def _play(
+    soundfont: str, sampling_rate: int, program: int, is_drum: bool, notes: list[Note], origin: float = 0.0
+) -> np.ndarray:
+    """One instrument's notes as mono samples of shape (samples,), from second `origin` on, all equally loud."""
     track = Track("", program, is_drum, ttype="second")
     track.notes = SynthNote.from_numpy(
-        time=np.array([note.start for note in notes], dtype=np.float32),
+        time=np.array([note.start - origin for note in notes], dtype=np.float32),
         duration=np.array([note.duration for note in notes], dtype=np.float32),
         pitch=np.array([note.pitch for note in notes], dtype=np.int8),
-        velocity=np.array([note.velocity for note in notes], dtype=np.int8),
+        velocity=np.full(len(notes), 100, dtype=np.int8),
         ttype="second",
     )
     score = Score(480, "second")
     score.tracks.append(track)
-    stereo = np.asarray(_synthesizer(soundfont, sampling_rate).render(score, stereo=True))
-    return stereo.mean(axis=0, dtype=np.float32)
+    return np.asarray(_synthesizer(soundfont, sampling_rate).render(score, stereo=False))[0]
 
 
 @cache
 def _reference_level(soundfont: str, sampling_rate: int, program: int, is_drum: bool) -> float:
-    """How loud the SoundFont makes this instrument: RMS of a phrase all instruments play alike, which balances them."""
-    pitches = (36, 42, 38, 42) * 2 if is_drum else (60, 64, 67, 72, 67, 64, 60, 55)
+    """How loud the SoundFont makes this instrument: RMS of a phrase in the middle of its range."""
+    centre = CENTRES.get(program, 60)
+    pitches = (36, 42, 38, 42) * 2 if is_drum else tuple(centre + step for step in (0, 4, 7, 4, 0, -5, 0, 4))
     notes = [Note(0.25 * i, 0.25, pitch, 90) for i, pitch in enumerate(pitches)]
     phrase = _play(soundfont, sampling_rate, program, is_drum, notes)
     level = float(np.sqrt(np.mean(np.square(phrase))))
@@ -110,15 +142,17 @@ def _reference_level(soundfont: str, sampling_rate: int, program: int, is_drum: 
 def _limit(audio: np.ndarray) -> np.ndarray:
     """Round off what exceeds the knee, smoothly and below 1."""
     excess = np.maximum(np.abs(audio) - KNEE, 0.0)
-    return np.where(excess > 0, np.sign(audio) * (KNEE + (0.99 - KNEE) * np.tanh(excess / (0.99 - KNEE))), audio).astype(np.float32)
+    rounded = KNEE + (CEILING - KNEE) * np.tanh(excess / (CEILING - KNEE))
+    return np.where(excess > 0, np.sign(audio) * rounded, audio).astype(np.float32)
 
 
-def _seed(name: str) -> int:
-    return int.from_bytes(name.encode()[-8:], "big")
+def seed_of(name: str) -> int:
+    """A number that depends on nothing but `name`."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
 
 
 def _augment(audio: np.ndarray, sampling_rate: int, rng: np.random.Generator) -> np.ndarray:
-    """A light room, a spectral tilt of up to 3 dB an octave-decade and a gain of -9 to 0 dB."""
+    """A light room, a spectral tilt of up to 3 dB a decade and a gain of -9 to 0 dB."""
     size = 1 << (sampling_rate // 2).bit_length()
     decay = rng.uniform(0.15, 0.6)  # seconds to -60 dB
     time = np.arange(size) / sampling_rate
