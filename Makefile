@@ -21,11 +21,13 @@ lint: setup  ## style and types
 bench: setup  ## speed and memory, as ratios measured in one run
 	$(BIN)/python -m benchmarks
 
-songbook: setup  ## the data collap-mini is trained on, in data/songbook
+SONGBOOK ?= --songwriter 700 --renderings 2 --augment
+
+songbook: setup  ## songs with exact captions in data/songbook; SONGBOOK="..." sets the builder's options
 	$(BIN)/python -m dataset_scripts.songbook --output data/songbook $(SONGBOOK)
 
 train-mini: songbook  ## train collap-mini by its recipe
-	$(BIN)/accelerate launch --cpu --num_processes 1 train.py recipes/collap-mini.yaml
+	$(BIN)/accelerate launch train.py recipes/collap-mini.yaml
 
 setup: ffmpeg $(READY)
 

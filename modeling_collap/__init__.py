@@ -1,10 +1,16 @@
 """The model: configuration, encoders, alignment and loss. Travels to the Hub as remote code."""
 
+from transformers import AutoConfig, AutoModel
+
 from .alignment import AlignmentScores, alignment_scores, attention_maps
 from .configuration_collap import BeatsConfig, CollapConfig
 from .contrastive_loss import contrastive_loss
 from .modeling_beats import BeatsModel
 from .modeling_collap import CollapModel, CollapOutput
+
+# Where this package is installed, saved models load without running the code beside their weights.
+AutoConfig.register("collap", CollapConfig, exist_ok=True)
+AutoModel.register(CollapConfig, CollapModel, exist_ok=True)
 
 __all__ = [
     "AlignmentScores",

@@ -11,13 +11,19 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from .sliding_softmax import ColumnWindows, FrameWindows, refuse_second_derivative, windowed_softmax_sums
+from .sliding_softmax import (
+    ColumnWindows,
+    FrameWindows,
+    as_temperature,
+    refuse_second_derivative,
+    windowed_softmax_sums,
+)
 
 IntOrTensor = TypeVar("IntOrTensor", int, Tensor)
 
 # A vector shorter than this has no direction: its cosine with anything is 0, and so is its gradient.
 _MIN_NORM = 1e-12
-_BLOCK_STEPS = 1024
+_BLOCK_STEPS = 1024  # 2 MB at D = 512: small enough for the cache
 
 
 class AlignmentScores(NamedTuple):
@@ -65,7 +71,8 @@ def cosine_similarity(audio_features: Tensor, lengths: Tensor, text_embeds: Tens
     steps = _check_inputs(audio_features, lengths, text_embeds)
     dtype = torch.promote_types(torch.promote_types(audio_features.dtype, text_embeds.dtype), torch.float32)
     texts = text_embeds.to(dtype)
-    return _CosineSimilarity.apply(audio_features, texts / _norms(texts), steps)
+    with torch.autocast(audio_features.device.type, enabled=False):  # reduced precision would blur the softmax
+        return _CosineSimilarity.apply(audio_features, texts / _norms(texts), steps)
 
 
 def alignment_scores(
@@ -106,14 +113,16 @@ def alignment_scores(
         ValueError: if shapes, lengths or options do not fit; the message names the input.
     """
     _check_options(kernel_size, stride, normalization)
-    with torch.autocast(audio_features.device.type, enabled=False):
-        similarity = cosine_similarity(audio_features, lengths, text_embeds)  # (N, M, T)
-        frames = [_frames(length, kernel_size, stride) for length in lengths.tolist()]
-        windows = [(FrameWindows(*frame), ColumnWindows(*frame)) for frame in frames]
-        sums = windowed_softmax_sums(similarity, windows, attention_temperature)  # (2, N, M)
-        divisors = [[w.count if normalization == "mean" else w.size for w in terms] for terms in windows]
-        kernel, temporal = sums / sums.new_tensor(divisors).T[:, :, None]
-        return AlignmentScores(kernel, temporal, fused=gamma_kernel * kernel + gamma_temporal * temporal)
+    temperature = as_temperature(attention_temperature)
+    similarity = cosine_similarity(audio_features, lengths, text_embeds)  # (N, M, T)
+    grids = [
+        (frame_count(length, kernel_size, stride), min(length, kernel_size), stride) for length in lengths.tolist()
+    ]
+    windows = [(FrameWindows(*grid), ColumnWindows(*grid)) for grid in grids]
+    sums = windowed_softmax_sums(similarity, windows, temperature)  # (2, N, M)
+    divisors = [[w.count if normalization == "mean" else w.size for w in terms] for terms in windows]
+    kernel, temporal = sums / sums.new_tensor(divisors).T[:, :, None]
+    return AlignmentScores(kernel, temporal, fused=gamma_kernel * kernel + gamma_temporal * temporal)
 
 
 def attention_maps(
@@ -141,18 +150,12 @@ def attention_maps(
         shapes = f"{tuple(features.shape)} and {tuple(text_embed.shape)}"
         raise ValueError(f"attention_maps takes one track (T, D) and one text (D,), not shapes {shapes}")
     _check_frames(kernel_size, stride)
-    with torch.autocast(features.device.type, enabled=False):
-        length = features.shape[0]
-        similarity = cosine_similarity(features[None], torch.tensor([length]), text_embed[None])[0, 0]  # (T,)
-        frames, positions, _ = _frames(length, kernel_size, stride)
-        similarity = similarity.unfold(0, positions, stride)[:frames]  # (W, H)
-        logits = attention_temperature * similarity
-        return AttentionMaps(logits.softmax(1), logits.softmax(0), similarity)
-
-
-def _frames(length: int, kernel_size: int, stride: int) -> tuple[int, int, int]:
-    """Frames, positions and stride of a track of `length` steps."""
-    return frame_count(length, kernel_size, stride), min(length, kernel_size), stride
+    temperature = as_temperature(attention_temperature).to(features.device)
+    length = features.shape[0]
+    similarity = cosine_similarity(features[None], torch.tensor([length]), text_embed[None])[0, 0]  # (T,)
+    similarity = similarity.unfold(0, min(length, kernel_size), stride)  # (W, H)
+    logits = temperature * similarity
+    return AttentionMaps(logits.softmax(1), logits.softmax(0), similarity)
 
 
 def _norms(vectors: Tensor) -> Tensor:
@@ -203,7 +206,7 @@ class _CosineSimilarity(torch.autograd.Function):
 
 
 def _blocks(lengths: Sequence[int]) -> Iterator[tuple[int, slice]]:
-    """The valid steps of every track, in blocks of about 2 MB at the usual D."""
+    """The valid steps of every track, block by block."""
     for i, length in enumerate(lengths):
         for start in range(0, length, _BLOCK_STEPS):
             yield i, slice(start, min(start + _BLOCK_STEPS, length))
@@ -223,8 +226,8 @@ def _check_options(kernel_size: int, stride: int, normalization: str) -> None:
 def _check_inputs(audio_features: Tensor, lengths: Tensor, text_embeds: Tensor) -> tuple[int, ...]:
     """The lengths as ints, once the shapes agree."""
     audio_shape, text_shape = tuple(audio_features.shape), tuple(text_embeds.shape)
-    if len(audio_shape) != 3:
-        raise ValueError(f"audio_features must be (N, T, D), not {audio_shape}")
+    if len(audio_shape) != 3 or not audio_shape[0]:
+        raise ValueError(f"audio_features must be (N, T, D) with at least one track, not {audio_shape}")
     if len(text_shape) != 2:
         raise ValueError(f"text_embeds must be (M, D), not {text_shape}")
     if audio_shape[2] != text_shape[1]:

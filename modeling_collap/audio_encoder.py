@@ -14,8 +14,8 @@ from .modeling_beats import BeatsModel
 class CollapAudioEncoder(nn.Module):
     """Encodes the windows of a batch of tracks and joins them in time.
 
-    Every stream passes a layer norm of its own, the shorter one is zero-padded after its norm, then both are concatenated
-    as Whisper | BEATs and projected by the adapter, as in SALMONN (arXiv 2310.13289).
+    Every stream passes a layer norm of its own, the shorter one is zero-padded after its norm, then both are
+    concatenated as Whisper | BEATs and projected by the adapter, as in SALMONN (arXiv 2310.13289).
     """
 
     def __init__(self, config: CollapConfig):
@@ -58,13 +58,13 @@ class CollapAudioEncoder(nn.Module):
         """
         streams: list[_Stream] = []
         if self.whisper is not None:
-            _require(input_features, input_features_lengths, "input_features", "Whisper", "whisper_config")
-            streams.append(_Stream(input_features, (input_features_lengths + 1) // 2, self._encode_whisper))
+            windows, frames = _given(input_features, input_features_lengths, "input_features", "Whisper")
+            streams.append(_Stream(windows, (frames + 1) // 2, self._encode_whisper))
         if self.beats is not None:
-            _require(fbank, fbank_lengths, "fbank", "BEATs", "beats_config")
+            windows, frames = _given(fbank, fbank_lengths, "fbank", "BEATs")
             patch, bands = self.beats.config.patch_size, self.beats.config.num_frequency_patches
-            frame_mask = torch.arange(fbank.shape[2], device=fbank.device) < fbank_lengths[..., None]  # (N, K, F)
-            streams.append(_Stream(fbank, fbank_lengths // patch * bands, self._encode_beats, frame_mask))
+            frame_mask = torch.arange(windows.shape[2], device=windows.device) < frames[..., None]  # (N, K, F)
+            streams.append(_Stream(windows, frames // patch * bands, self._encode_beats, frame_mask))
 
         window_lengths = torch.stack([stream.lengths for stream in streams]).amax(0)  # (N, K)
         lengths = window_lengths.sum(1)  # (N,)
@@ -75,13 +75,13 @@ class CollapAudioEncoder(nn.Module):
             stream.keep(present)
 
         # The encoders see a few windows at a time: what they hold in between never grows with the track.
-        windows = torch.cat(
+        fused = torch.cat(
             [
                 self._fuse([stream.encode(slice(start, start + self.windows_per_chunk)) for stream in streams])
                 for start in range(0, int(present.sum()), self.windows_per_chunk)
             ]
         )  # (windows, P, D)
-        return _join_in_time(windows, present, window_lengths), lengths
+        return _join_in_time(fused, present, window_lengths), lengths
 
     def _encode_whisper(self, windows: Tensor, lengths: Tensor, mask: Tensor | None) -> Tensor:
         assert self.whisper is not None
@@ -137,9 +137,10 @@ def _join_in_time(windows: Tensor, present: Tensor, window_lengths: Tensor) -> T
     return joined.view(tracks, slots * full, -1)[:, :steps]
 
 
-def _require(windows: Tensor | None, lengths: Tensor | None, name: str, branch: str, config: str) -> None:
+def _given(windows: Tensor | None, lengths: Tensor | None, name: str, branch: str) -> tuple[Tensor, Tensor]:
     if windows is None or lengths is None:
         raise ValueError(
             f"the {branch} branch needs {name} and {name}_lengths, but they are missing; the processor returns them, "
-            f"or switch the branch off with {config}=None."
+            f"or switch the branch off with {branch.lower()}_config=None."
         )
+    return windows, lengths

@@ -99,13 +99,14 @@ class CollapModel(CollapPreTrainedModel):
         Args:
             text: Hub name or folder of a text backbone.
             whisper: Hub name or folder of a Whisper model, or `None` to leave the branch out.
-            beats: a checkpoint file of the original BEATs code, a folder or Hub name in this project's format, or `None`.
+            beats: a checkpoint file of the original BEATs code, a folder or Hub name in this project's format, or
+                `None`.
             config: further fields of `CollapConfig`.
         """
         # Training starts from float32, whatever precision a backbone was published in.
         text_model = AutoModel.from_pretrained(text, dtype=torch.float32)
         whisper_model = AutoModel.from_pretrained(whisper, dtype=torch.float32) if whisper is not None else None
-        beats_model = None
+        beats_model: Any = None
         if beats is not None:
             original = str(beats).endswith((".pt", ".pth"))
             beats_model = (
@@ -123,10 +124,11 @@ class CollapModel(CollapPreTrainedModel):
         )
         _drop_pooler(text_model)
         model.text_model.load_state_dict(text_model.state_dict())
-        if whisper_model is not None:
-            model.audio_encoder.whisper.load_state_dict(whisper_model.encoder.state_dict())
-        if beats_model is not None:
-            model.audio_encoder.beats.load_state_dict(beats_model.state_dict())
+        encoder = model.audio_encoder
+        if whisper_model is not None and encoder.whisper is not None:
+            encoder.whisper.load_state_dict(whisper_model.encoder.state_dict())
+        if beats_model is not None and encoder.beats is not None:
+            encoder.beats.load_state_dict(beats_model.state_dict())
         return model.eval()
 
     def get_input_embeddings(self) -> nn.Module:
@@ -251,7 +253,7 @@ def text_limit(config: Any) -> int | None:
     return positions - offset
 
 
-def _drop_pooler(text_model: nn.Module) -> None:
+def _drop_pooler(text_model: Any) -> None:
     """The pooler of BERT-like backbones is never used here; its weights would be dead in every checkpoint."""
     if getattr(text_model, "pooler", None) is not None:
         text_model.pooler = None

@@ -16,7 +16,7 @@ from torch import Tensor
 # Similarities lie in [-1, 1], so exp(beta * s) needs no running maximum while exp(beta), times the number of steps and
 # the factors of the gradient, fits the floating-point range: about exp(88) in float32 and exp(709) in float64.
 _MAX_TEMPERATURE_FLOAT32 = 64.0
-MAX_TEMPERATURE = 600.0
+_MAX_TEMPERATURE = 600.0
 
 
 @dataclass(frozen=True)
@@ -231,29 +231,30 @@ def refuse_second_derivative() -> None:
         raise RuntimeError("alignment scores can be differentiated once: create_graph=True is not supported")
 
 
-def windowed_softmax_sums(
-    similarity: Tensor, windows: Sequence[Sequence[Windows]], temperature: float | Tensor
-) -> Tensor:
+def as_temperature(value: float | Tensor) -> Tensor:
+    """A checked attention temperature as a tensor without dimensions.
+
+    Raises:
+        ValueError: if it is not one number within +-600, beyond which exponentials leave float64's range.
+    """
+    value = value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+    if value.numel() != 1:
+        raise ValueError(f"attention_temperature must be one number, not a tensor of shape {tuple(value.shape)}")
+    if not abs(value.item()) <= _MAX_TEMPERATURE:
+        raise ValueError(f"attention_temperature must lie within +-{_MAX_TEMPERATURE:g}, not {value.item()}")
+    return value.reshape(())
+
+
+def windowed_softmax_sums(similarity: Tensor, windows: Sequence[Sequence[Windows]], temperature: Tensor) -> Tensor:
     """For every track and text, the sum over windows of each window's softmax-weighted mean similarity.
 
     Args:
         similarity: (N, M, T) float32 or float64, within [-1, 1] on the steps that the windows use; others are ignored.
         windows: for each of the N tracks, one family of windows per term, all over the same frames.
-        temperature: factor of the similarities inside the softmax, a number or a tensor of one element, which then
-            receives its gradient.
+        temperature: factor of the similarities inside the softmax, from `as_temperature`.
 
     Returns:
         (terms, N, M), differentiable once with respect to `similarity` and `temperature`. Memory is linear in T and so
         is time, but for a logarithm of the rows in a window where long windows start at many places.
-
-    Raises:
-        ValueError: if the temperature is not one number within +-600, beyond which exponentials leave float64's range.
     """
-    if not isinstance(temperature, Tensor):
-        temperature = torch.tensor(temperature, dtype=torch.float64)
-    if temperature.numel() != 1:
-        raise ValueError(f"attention_temperature must be one number, not a tensor of shape {tuple(temperature.shape)}")
-    temperature = temperature.reshape(())
-    if not abs(temperature.item()) <= MAX_TEMPERATURE:
-        raise ValueError(f"attention_temperature must lie within +-{MAX_TEMPERATURE:g}, not {temperature.item()}")
     return _WindowedSoftmax.apply(similarity, temperature, windows)

@@ -26,7 +26,8 @@ PAGE = "index.html"
 class Hit:
     """A track that was found for a query, with all that the report shows of it.
 
-    `about` is a short description of a track whose notes are known, `caption` the long one. `checks` says for each of the query's facts whether it is true of the track; None where the truth is not known.
+    `about` is a short description of a track whose notes are known, `caption` the long one. `checks` says for each of
+    the query's facts whether it is true of the track; None where the truth is not known.
     """
 
     match: Match

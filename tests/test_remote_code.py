@@ -99,7 +99,9 @@ def test_release_layout(tmp_path: Path) -> None:
         processor_config["feature_extractor"]["auto_map"]["AutoFeatureExtractor"]
         == "feature_extraction_collap.CollapFeatureExtractor"
     )
-    weights = {path.name for path in tmp_path.iterdir() if path.suffix in {".safetensors", ".bin", ".pt", ".pth", ".pkl"}}
+    weights = {
+        path.name for path in tmp_path.iterdir() if path.suffix in {".safetensors", ".bin", ".pt", ".pth", ".pkl"}
+    }
     assert weights == {"model.safetensors"}
 
 

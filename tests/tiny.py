@@ -25,7 +25,7 @@ WHISPER_STEPS, BEATS_STEPS = 50, 48
 TEXT_BACKBONES = ("gpt2", "roberta")
 TEXT_LIMIT = 64
 
-_CORPUS = [
+CAPTIONS = [
     "a slow piano ballad with a soft verse and a loud chorus",
     "fast electronic dance music with a heavy bass and bright synthesizers",
     "a string quartet plays a sad melody, then a joyful one",
@@ -39,14 +39,14 @@ def tokenizer_folder(backbone: str) -> Path:
     folder = Path(mkdtemp(prefix=f"tiny-{backbone}-"))
     special = {"gpt2": ["<|endoftext|>"], "roberta": ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]}[backbone]
     bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator(_CORPUS, vocab_size=300, special_tokens=special, show_progress=False)
+    bpe.train_from_iterator(CAPTIONS, vocab_size=300, special_tokens=special, show_progress=False)
     bpe.save_model(str(folder))
     return folder
 
 
 def tokenizer(backbone: str, limit: int = TEXT_LIMIT) -> PreTrainedTokenizerBase:
     """GPT-2's has no padding token, as the real one."""
-    kind = {"gpt2": GPT2Tokenizer, "roberta": RobertaTokenizer}[backbone]
+    kind: Any = {"gpt2": GPT2Tokenizer, "roberta": RobertaTokenizer}[backbone]
     return kind.from_pretrained(tokenizer_folder(backbone), model_max_length=limit)
 
 
@@ -142,7 +142,7 @@ def batch(
 ) -> BatchFeature:
     """One tone per entry of `seconds`, and one text each."""
     audio = [tone(length, 220.0 * (i + 1), seed=i) for i, length in enumerate(seconds)]
-    texts = list(texts) if texts is not None else [_CORPUS[i % len(_CORPUS)][: 20 + 9 * i] for i in range(len(audio))]
+    texts = list(texts) if texts is not None else [CAPTIONS[i % len(CAPTIONS)][: 20 + 9 * i] for i in range(len(audio))]
     return processor(backbone)(audio=audio, text=texts, sampling_rate=RATE)
 
 

@@ -14,8 +14,8 @@ class ModelSection:
     """What is trained.
 
     Args:
-        backbones: keyword arguments `text`, `whisper` and `beats` of `CollapModel.from_backbones`; leave out to start from
-            random weights.
+        backbones: keyword arguments `text`, `whisper` and `beats` of `CollapModel.from_backbones`; leave out to start
+            from random weights.
         config: fields of `CollapConfig`.
         feature_extractor: fields of `CollapFeatureExtractor`.
         tokenizer: Hub name or folder of a tokenizer; by default that of the text backbone.
@@ -39,8 +39,8 @@ class DataSection:
         train_split, validation_split: names of its splits.
         validation_source: keeps only the validation rows of this `source`.
         crop_windows, whole_track_share: see `training_collap.tracks.CaptionedTracks`.
-        feature_store: folder for audio features that are computed once, before training; by default every song is decoded
-            whenever it is its turn.
+        feature_store: folder for audio features that are computed once, before training; by default every song is
+            decoded whenever it is its turn.
     """
 
     dataset: str = ""
@@ -60,11 +60,13 @@ class Recipe:
     training: TrainingArguments
 
 
-# What contrastive training on tracks needs whatever the recipe: a short last batch would change the number of negatives,
-# and the batches are no rows of columns that the Trainer could match with the model's signature.
+# What contrastive training on tracks needs whatever the recipe: a short last batch would change the number of
+# negatives; the batches are no rows of columns that the Trainer could match with the model's signature; and BEATs'
+# layerdrop leaves parameters without gradient, for which several processes would wait for ever.
 _TRAINING_DEFAULTS: dict[str, Any] = {
     "remove_unused_columns": False,
     "dataloader_drop_last": True,
+    "ddp_find_unused_parameters": True,
     "label_names": [],
     "report_to": "none",
 }

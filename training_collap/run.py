@@ -12,6 +12,7 @@ from modeling_collap import CollapConfig, CollapModel
 from modeling_collap.modeling_collap import text_limit
 from processing_collap import CollapFeatureExtractor, CollapProcessor
 
+from .centering import center_projections
 from .collator import CollapCollator
 from .feature_store import FeatureStore
 from .recipe import DataSection, ModelSection, Recipe
@@ -20,6 +21,8 @@ from .tracks import CaptionedTracks
 from .trainer import CollapTrainer
 
 logger = logging.getLogger(__name__)
+
+_CENTERING_TRACKS = 32
 
 
 def run(recipe: Recipe) -> dict[str, float]:
@@ -50,6 +53,9 @@ def run(recipe: Recipe) -> dict[str, float]:
     last = get_last_checkpoint(arguments.output_dir) if Path(arguments.output_dir).is_dir() else None
     if last is not None:
         logger.warning("going on from %s", last)
+    else:
+        tracks = trainer.train_dataset
+        center_projections(model, trainer.data_collator([tracks[i] for i in range(min(_CENTERING_TRACKS, len(tracks)))]))
     trainer.train(resume_from_checkpoint=last)
     metrics = trainer.evaluate()
     trainer.save_metrics("eval", metrics)
@@ -69,6 +75,10 @@ def load_splits(data: DataSection) -> tuple[Dataset, Dataset]:
     validation = splits[data.validation_split]
     if data.validation_source is not None:
         keep = [i for i, source in enumerate(validation["source"]) if source == data.validation_source]
+        if not keep:
+            raise ValueError(
+                f"{data.dataset} has no {data.validation_split} row with source {data.validation_source!r}."
+            )
         validation = validation.select(keep)
     return splits[data.train_split], validation
 
@@ -104,15 +114,21 @@ def build(section: ModelSection, train_rows: Dataset) -> tuple[CollapModel, Coll
     limit = text_limit(model.config.text_config)
     if limit is not None:
         tokenizer.model_max_length = min(tokenizer.model_max_length, limit)
-    feature_extractor = CollapFeatureExtractor(
-        **{
-            "window_seconds": model.config.window_seconds,
-            "return_whisper": model.config.whisper_config is not None,
-            "return_beats": model.config.beats_config is not None,
-            **section.feature_extractor,
-        }
+    return model, CollapProcessor(
+        CollapFeatureExtractor(**_extraction(model.config), **section.feature_extractor), tokenizer
     )
-    return model, CollapProcessor(feature_extractor, tokenizer)
+
+
+def _extraction(config: CollapConfig) -> dict[str, Any]:
+    """What the model's shape says about its features."""
+    fields: dict[str, Any] = {"window_seconds": config.window_seconds}
+    fields["return_whisper"] = config.whisper_config is not None
+    fields["return_beats"] = config.beats_config is not None
+    if config.whisper_config is not None:
+        fields["feature_size"] = config.whisper_config.num_mel_bins
+    if config.beats_config is not None:
+        fields["fbank_mel_bins"] = config.beats_config.num_mel_bins
+    return fields
 
 
 def _tokenizer(section: ModelSection, config: CollapConfig, train_rows: Dataset) -> PreTrainedTokenizerBase:

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from modeling_collap import CollapModel, contrastive_loss
@@ -50,10 +50,11 @@ class CollapTrainer(Trainer):
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         return [name for name in super().get_decay_parameter_names(model) if not name.endswith(_NEVER_DECAYED)]
 
-    def get_eval_dataloader(self, eval_dataset: Dataset | None = None) -> DataLoader:
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         """All tracks in order; the short last batch, which training drops, counts here."""
-        loader = DataLoader(
-            eval_dataset if eval_dataset is not None else self.eval_dataset,
+        tracks: Any = eval_dataset if eval_dataset is not None else self.eval_dataset
+        loader: DataLoader = DataLoader(
+            tracks,
             batch_size=self.args.eval_batch_size,
             collate_fn=self.data_collator,
             num_workers=self.args.dataloader_num_workers,
@@ -63,12 +64,12 @@ class CollapTrainer(Trainer):
 
     def evaluate(
         self,
-        eval_dataset: Dataset | None = None,
+        eval_dataset: Any = None,
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
         """Retrieval metrics in both directions and the loss over the whole evaluation set."""
-        tracks = eval_dataset if eval_dataset is not None else self.eval_dataset
+        tracks: Any = eval_dataset if eval_dataset is not None else self.eval_dataset
         scores = self.score_matrix(tracks)
         model = self._collap_model()
         loss = contrastive_loss(scores * model.logit_factor.detach().cpu(), symmetric=model.config.symmetric_loss)
@@ -84,12 +85,13 @@ class CollapTrainer(Trainer):
         model = self._collap_model()
         training = model.training
         model.eval()
+        processor: Any = self.processing_class
         captions = tracks.captions
         batch_size = self.args.eval_batch_size
         text_embeds = torch.cat(
             [
                 model.get_text_features(
-                    **self.processing_class(text=captions[i : i + batch_size], return_tensors="pt").to(model.device)
+                    **processor(text=captions[i : i + batch_size], return_tensors="pt").to(model.device)
                 )
                 for i in range(0, len(captions), batch_size)
             ]

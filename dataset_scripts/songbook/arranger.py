@@ -1,58 +1,19 @@
-"""Orchestrate a composition: who plays what, how and how loudly, section by section."""
+"""Orchestrate a composition: write out the notes of every part, section by section."""
 
 import random
 from bisect import bisect_left
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
 from statistics import mean
-from typing import Literal
 
 from .arrangement import ArrangedSection, Arrangement, Part, Role
-from .composition import Composition, Note, Section
-from .orchestration import BY_NAME, GENRES, Genre, Instrument, Palette, choose_palette, genre_of
-from .patterns import ALL, CHORDS, DRUMS, UPPER, Bar, bars_of, bass_events, chord_at, drum_events, drums_for, voicing
+from .composition import Chord, Composition, Note, Section
+from .orchestration import DrumKit, Genre, Instrument, Palette, choose_palette, genre_of
+from .patterns import ALL, CHORDS, DRUMS, UPPER, Bar, bars_of, bass_events, chord_at, drum_events, voicing
+from .planner import Plan, Planner, choose_genre
 
-Dynamics = Literal["soft", "moderate", "loud"]
-LEVELS: tuple[Dynamics, ...] = ("soft", "moderate", "loud")
 VELOCITIES = {"soft": (44, 60), "moderate": (74, 90), "loud": (104, 120)}
-
-# How loud a section tends to be: weights of soft, moderate, loud.
-TENDENCY = {
-    "intro": (5, 4, 1),
-    "verse": (4, 5, 1),
-    "pre-chorus": (2, 6, 2),
-    "chorus": (1, 3, 6),
-    "bridge": (4, 3, 3),
-    "instrumental": (1, 5, 4),
-    "outro": (5, 4, 2),
-}
-# How likely a role takes part in a soft, moderate or loud section.
-PRESENCE: dict[str, tuple[float, float, float]] = {
-    "accompaniment": (0.85, 0.95, 0.95),
-    "pad": (0.4, 0.5, 0.65),
-    "bass": (0.35, 0.92, 1.0),
-    "drums": (0.1, 0.8, 1.0),
-    "counter-melody": (0.2, 0.45, 0.75),
-}
 TAIL = 0.2  # seconds a note may ring past its section
 FEWEST_NOTES = 3  # a line of fewer notes is left out
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one phrase is played with; None where the role rests."""
-
-    dynamics: Dynamics
-    lead: Instrument
-    line: str  # how the melody is played
-    counter: Instrument | None
-    chords: Instrument | None
-    figure: str
-    pad: Instrument | None
-    bass: Instrument | None
-    bass_figure: str
-    drums: str | None
-    double: Instrument | None = None
 
 
 def arrange(composition: Composition, seed: int) -> Arrangement:
@@ -61,121 +22,15 @@ def arrange(composition: Composition, seed: int) -> Arrangement:
     Returning phrases usually keep their instruments. Every part has notes, and they start inside its section.
     """
     rng = random.Random(f"{composition.id}/{seed}")
-    genre = genre_of(composition.genre) if composition.genre else _choose_genre(composition, rng)
+    genre = genre_of(composition.genre) if composition.genre else choose_genre(composition, rng)
     palette = choose_palette(genre, rng)
-    planner = _Planner(composition, genre, palette, rng)
+    planner = Planner(composition, genre, palette, rng)
     writer = _Writer(composition, genre, palette, rng)
     sections = []
     for index, section in enumerate(composition.sections):
         plan = planner.plan(index, section)
         sections.append(ArrangedSection(section, writer.parts(section, plan), plan.dynamics))
     return Arrangement(composition, seed, composition.genre or genre.name, tuple(sections))
-
-
-def _choose_genre(composition: Composition, rng: random.Random) -> Genre:
-    """A genre that suits metre and tempo, for compositions that name none."""
-    if composition.beats_per_bar == 3:
-        return GENRES[rng.choice(("waltz", "folk", "ballad", "classical", "lullaby", "jazz"))]
-    slow = {"ballad", "lullaby", "ambient", "soul", "bossa nova", "classical"}
-    fast = {"rock", "electronic", "march", "country", "latin", "funk", "chiptune"}
-    names = [name for name in GENRES if name != "waltz"]
-    tempo = composition.tempo_bpm
-    unlikely = fast if tempo < 80 else slow - {"classical"} if tempo > 125 else set()
-    return GENRES[rng.choices(names, [0.15 if name in unlikely else 1.0 for name in names])[0]]
-
-
-class _Planner:
-    """Chooses each section's instruments; remembers how a phrase was played so that it can return."""
-
-    def __init__(self, composition: Composition, genre: Genre, palette: Palette, rng: random.Random) -> None:
-        self.composition, self.genre, self.palette, self.rng = composition, genre, palette, rng
-        self.known: dict[tuple[str, str], Plan] = {}
-        self.previous_lead: Instrument | None = None
-        metre = composition.beats_per_bar
-        self.drums = {label: drums_for(metre, genre.drums, rng) for label in TENDENCY} if genre.drums else {}
-        self.steady = rng.random() < 0.15  # one dynamic for the whole song
-        self.song_dynamics: Dynamics = rng.choice(LEVELS)
-
-    def plan(self, index: int, section: Section) -> Plan:
-        key = (section.label, section.phrase)
-        known = self.known.get(key)
-        if known is not None and self.rng.random() < 0.65:
-            plan = known
-        else:
-            plan = self._fresh(section)
-            if known is not None:  # the phrase returns changed, but not beyond recognition
-                plan = replace(
-                    plan, figure=known.figure, bass_figure=known.bass_figure, chords=known.chords or plan.chords
-                )
-        self.known.setdefault(key, plan)
-        last_chorus = section.label == "chorus" and all(
-            later.label != "chorus" for later in self.composition.sections[index + 1 :]
-        )
-        if last_chorus and index > 2 and not self.steady and self.rng.random() < 0.6:
-            plan = self._grand(plan)
-        self.previous_lead = plan.lead
-        return plan
-
-    def _dynamics(self, section: Section) -> Dynamics:
-        if self.steady:
-            return self.song_dynamics
-        level = self.rng.choices(range(3), TENDENCY.get(section.label, (1, 1, 1)))[0]
-        if self.rng.random() < 0.35:
-            level = min(max(level + self.genre.energy, 0), 2)
-        return LEVELS[level]
-
-    def _fresh(self, section: Section) -> Plan:
-        rng, palette, genre = self.rng, self.palette, self.genre
-        dynamics = self._dynamics(section)
-        level = LEVELS.index(dynamics)
-
-        def present(role: str) -> bool:
-            chance = PRESENCE[role][level]
-            if section.label in ("intro", "outro") and role in ("drums", "bass"):
-                chance *= 0.6
-            return rng.random() < chance
-
-        breakdown = section.label == "bridge" and rng.random() < 0.4
-        build_up = section.label == "pre-chorus" and level > 0 and rng.random() < 0.35
-        leads = [lead for lead in palette.leads if lead != self.previous_lead]
-        lead = rng.choice(leads if rng.random() < 0.8 else palette.leads)
-        others = [i for i in palette.counters if i != lead]
-        chords = rng.choice([i for i in palette.chords if i != lead]) if present("accompaniment") else None
-        pad = rng.choice([i for i in palette.pads if i != lead]) if present("pad") or chords is None else None
-        drums = None
-        if palette.kit and present("drums") and not breakdown:
-            drums = self.drums.get(section.label) or rng.choice(list(self.drums.values()))
-            if self.composition.beats_per_bar not in (3, 6):
-                drums = "build-up" if build_up else "sparse kick and rim" if level == 0 else drums
-        bass = rng.choice(palette.basses) if present("bass") and not breakdown else None
-        line = rng.choices(("legato line", "plain line", "staccato line"), (4, 4, 1))[0]
-        return Plan(
-            dynamics=dynamics,
-            lead=lead,
-            line=line if lead.sustains else "plain line",
-            counter=rng.choice(others) if present("counter-melody") else None,
-            chords=chords,
-            figure=rng.choice(genre.accompaniment if rng.random() < 0.85 else tuple(CHORDS)),
-            pad=pad,
-            bass=bass,
-            bass_figure=rng.choice(genre.bass),
-            drums=drums,
-            double=rng.choice(others) if level == 2 and rng.random() < 0.2 else None,
-        )
-
-    def _grand(self, plan: Plan) -> Plan:
-        """The last chorus: loud, everybody in."""
-        palette, rng = self.palette, self.rng
-        drums = plan.drums or (self.drums.get("chorus") if palette.kit else None)
-        return replace(
-            plan,
-            dynamics="loud",
-            pad=plan.pad or palette.pads[0],
-            bass=plan.bass or palette.basses[0],
-            chords=plan.chords or palette.chords[0],
-            drums=drums if drums != "sparse kick and rim" else self.drums.get("chorus"),
-            counter=plan.counter or rng.choice([i for i in palette.counters if i != plan.lead]),
-        )
 
 
 class _Writer:
@@ -367,7 +222,7 @@ class _Writer:
             if bar.times[-1] > section.start + 1e-6
         ]
 
-    def _chords_in(self, section: Section):
+    def _chords_in(self, section: Section) -> Iterator[Chord]:
         first = max(bisect_left(self.chord_starts, section.start) - 1, 0)
         for chord in self.composition.chords[first : bisect_left(self.chord_starts, section.end)]:
             if min(chord.end, section.end) - max(chord.start, section.start) > 0.1:
@@ -379,7 +234,7 @@ class _Writer:
         end = min(start + max(length, 0.06), section.end + TAIL, self.composition.duration)
         return Note(start, max(end - start, 0.02), pitch, min(max(velocity, low), high))
 
-    def _part(self, role: Role, player, pattern: str, notes: Iterable[Note]) -> Part:
+    def _part(self, role: Role, player: Instrument | DrumKit, pattern: str, notes: Iterable[Note]) -> Part:
         ordered = tuple(sorted(notes, key=lambda note: (note.start, note.pitch)))
         return Part(role, player.name, player.program, not isinstance(player, Instrument), pattern, ordered)
 
@@ -402,8 +257,3 @@ def fold(pitch: int, player: Instrument) -> int:
     while pitch > player.high:
         pitch -= 12
     return pitch
-
-
-def instrument(name: str) -> Instrument:
-    """The melodic instrument with this caption name; KeyError where there is none."""
-    return BY_NAME[name]

@@ -7,7 +7,7 @@ from collections import defaultdict
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ ROLE_LEVEL: dict[Role, float] = {
     "drums": -4.0,
 }
 VELOCITY_STEP = 8
+LOUDEST_STEM = 16.0  # a full orchestral chord reaches about 5 in the synthesiser's own scale
 TARGET_RMS = 0.11  # of the whole song
 CENTRES = {player.program: (player.low + player.high) // 2 for player in INSTRUMENTS}
 KNEE, CEILING = 0.8, 0.99  # peaks above are rounded off, so that nothing clips
@@ -53,6 +54,7 @@ def render(
 ) -> np.ndarray:
     """Play the arrangement: float32 mono samples of shape (duration * sampling_rate,), within [-1, 1].
 
+    Two renderings of one arrangement sound the same but may differ in single samples, which the synthesiser leaves unset.
     The song as a whole is brought to one level; how its sections differ is kept. `augment` adds a gain, a room and a
     tilt of the spectrum, drawn from the arrangement's id.
     """
@@ -107,7 +109,7 @@ def _stems(arrangement: Arrangement) -> dict[tuple[Role, int, bool, int], list[N
 
 
 @cache
-def _synthesizer(soundfont: str, sampling_rate: int) -> Synthesizer:
+def _synthesizer(soundfont: str, sampling_rate: int) -> Any:
     return Synthesizer(sf_path=soundfont, sample_rate=sampling_rate, quality=0)
 
 
@@ -115,7 +117,7 @@ def _play(
     soundfont: str, sampling_rate: int, program: int, is_drum: bool, notes: list[Note], origin: float = 0.0
 ) -> np.ndarray:
     """One instrument's notes as mono samples of shape (samples,), from second `origin` on, all equally loud."""
-    track = Track("", program, is_drum, ttype="second")
+    track: Any = Track("", program, is_drum, ttype="second")
     track.notes = SynthNote.from_numpy(
         time=np.array([note.start - origin for note in notes], dtype=np.float32),
         duration=np.array([note.duration for note in notes], dtype=np.float32),
@@ -123,9 +125,11 @@ def _play(
         velocity=np.full(len(notes), 100, dtype=np.int8),
         ttype="second",
     )
-    score = Score(480, "second")
+    score: Any = Score(480, "second")
     score.tracks.append(track)
-    return np.asarray(_synthesizer(soundfont, sampling_rate).render(score, stereo=False))[0]
+    samples = np.asarray(_synthesizer(soundfont, sampling_rate).render(score, stereo=False))[0]
+    # symusic 0.5.9 leaves a few samples at the end of some notes unset: whatever they hold, it must not spoil the song.
+    return np.clip(np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0), -LOUDEST_STEM, LOUDEST_STEM)
 
 
 @cache

@@ -6,8 +6,15 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from transformers import AutoModel, GPT2LMHeadModel, GPT2Config, RobertaConfig, RobertaForMaskedLM
-from transformers import WhisperConfig, WhisperForConditionalGeneration
+from transformers import (
+    AutoModel,
+    GPT2Config,
+    GPT2LMHeadModel,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    WhisperConfig,
+    WhisperForConditionalGeneration,
+)
 
 from modeling_collap import BeatsConfig, BeatsModel, CollapConfig, CollapModel, contrastive_loss
 from modeling_collap.convert_beats import CONFIG_ENTRIES, ORIGINAL_NAMES

@@ -14,7 +14,10 @@ from tiny import model, processor
 from torchcodec.decoders import AudioDecoder
 from typer.testing import CliRunner
 
+from modeling_collap import CollapModel
+from processing_collap import CollapFeatureExtractor
 from retrieval_collap.cli import app
+from retrieval_collap.demo import load_model
 
 QUERIES = ["a slow piano ballad with a soft verse", "fast <b>drums</b> & guitar"]
 
@@ -164,6 +167,15 @@ def test_clear_errors(checkpoint: Path, tmp_path: Path) -> None:
     assert "cannot be read" in error_of(music, *to, "--queries-file", tmp_path / "absent.txt")
     assert "query is empty" in error_of(music, *to, "--query", " ")
     assert not (tmp_path / "out").exists()
+
+
+def test_loading_never_asks_to_run_code(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoint carries its own code for strangers; here the installed classes are used."""
+    monkeypatch.setattr("builtins.input", lambda prompt="": pytest.fail(f"asked: {prompt}"))
+    assert (checkpoint / "modeling_collap.py").is_file()
+    loaded, prepare = load_model(str(checkpoint))
+    assert type(loaded) is CollapModel
+    assert type(prepare.feature_extractor) is CollapFeatureExtractor
 
 
 def test_help_does_not_wait_for_torch() -> None:

@@ -125,9 +125,7 @@ def test_interrupted_run_goes_on_as_if_nothing_had_happened(
     assert got == pytest.approx(expected, abs=1e-6)
 
 
-def test_recipe_with_a_feature_store_trains_the_same(
-    start: Callable[..., dict[str, float]], tmp_path: Path
-) -> None:
+def test_recipe_with_a_feature_store_trains_the_same(start: Callable[..., dict[str, float]], tmp_path: Path) -> None:
     """Features are kept in half precision, so losses agree to that."""
     start("decoded", "data.crop_windows=2")
     start("stored", "data.crop_windows=2", f"data.feature_store={tmp_path / 'features'}")
@@ -156,9 +154,7 @@ def test_score_matrix_depends_on_no_batch_size(tmp_path: Path, workers: int) -> 
     """All tracks count, also those of a last batch that training would drop."""
     model, expected = tiny.model().train(), None
     for batch_size in (1, 2, 3, 8) if workers == 0 else (2,):
-        trainer = make_trainer(
-            tmp_path, model, per_device_eval_batch_size=batch_size, dataloader_num_workers=workers
-        )
+        trainer = make_trainer(tmp_path, model, per_device_eval_batch_size=batch_size, dataloader_num_workers=workers)
         scores = trainer.score_matrix(trainer.eval_dataset)
         assert model.training, "evaluation leaves the model as it was"
         assert scores.shape == (VALIDATION_TRACKS, VALIDATION_TRACKS)
@@ -216,11 +212,11 @@ def test_scalars_and_norms_are_not_decayed(tmp_path: Path) -> None:
 
 
 class FixedBatch(torch.utils.data.Dataset):
-    """The same four pairs, in order."""
+    """The same four songs with the same four captions."""
 
     def __init__(self) -> None:
         tracks = CaptionedTracks(tiny.rows(4))
-        self.examples = [tracks[index] for index in range(4)]
+        self.examples = [{**tracks[index], "caption": caption} for index, caption in enumerate(tiny.CAPTIONS)]
 
     def __len__(self) -> int:
         return 4
@@ -232,18 +228,18 @@ class FixedBatch(torch.utils.data.Dataset):
 def test_learns_four_pairs_by_heart(tmp_path: Path) -> None:
     trainer = make_trainer(
         tmp_path,
-        tiny.model(text_pooling="mean", attention_temperature=5.0),
+        tiny.model(text_pooling="mean"),
         FixedBatch(),
         per_device_train_batch_size=4,
-        max_steps=40,
-        learning_rate=0.01,
+        max_steps=25,
+        learning_rate=0.003,
         lr_scheduler_type="constant",
         logging_steps=1,
     )
     trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    assert len(losses) == 40
-    assert sum(losses[-5:]) / 5 < 0.5 * losses[0]
+    assert len(losses) == 25
+    assert sum(losses[-5:]) / 5 < 0.3 * losses[0]
 
 
 @pytest.mark.parametrize("options", [{}, {"dataloader_num_workers": 1, "dataloader_persistent_workers": True}])
@@ -269,6 +265,17 @@ def test_every_epoch_has_crops_of_its_own(tmp_path: Path, options: dict[str, Any
     assert len({str(epoch) for epoch in expected}) == 3
 
 
+def test_tracks_learn_their_epoch_from_the_trainer(tmp_path: Path) -> None:
+    """On several processes accelerate tells the sampler alone, so the trainer itself must tell the tracks."""
+    trainer = make_trainer(tmp_path)
+    handler = trainer.callback_handler
+    handler.train_dataloader = trainer.get_train_dataloader()
+    for progress, epoch in ((0, 0), (1.0, 1), (1.5, 1), (2.0, 2)):  # one half: resumed within an epoch
+        trainer.state.epoch = progress
+        handler.on_epoch_begin(trainer.args, trainer.state, trainer.control)
+        assert trainer.train_dataset.epoch == epoch
+
+
 def launch(arguments: list[str], folder: Path) -> str:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
     command = [sys.executable, "-m", *arguments]
@@ -291,9 +298,14 @@ def test_accelerate_launch(dataset: Path, tmp_path: Path, start: Callable[..., d
 
 @pytest.mark.slow
 def test_two_processes_evaluate_as_one(dataset: Path, tmp_path: Path, start: Callable[..., dict[str, float]]) -> None:
-    """Five tracks on two processes: the shards are padded, and the padding must not reach the metrics."""
-    frozen = {"max_steps": 1, "learning_rate": 0.0, "eval_strategy": "no"}
-    recipe = tiny.write_recipe(tmp_path / "recipe.yaml", tiny.recipe(dataset, tmp_path / "run", **frozen))
+    """Five tracks on two processes: the shards are padded, and the padding must not reach the metrics.
+
+    Each process drops layers of its own, under gradient checkpointing, as with the released BEATs.
+    """
+    frozen = {"max_steps": 3, "learning_rate": 0.0, "eval_strategy": "no"}
+    content = tiny.recipe(dataset, tmp_path / "run", **frozen, gradient_checkpointing=True)
+    content["model"]["config"]["beats_config"]["layerdrop"] = 0.5
+    recipe = tiny.write_recipe(tmp_path / "recipe.yaml", content)
     torchrun = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2", "train.py", str(recipe)]
     launch(torchrun, tmp_path)
     two = json.loads((tmp_path / "run" / "eval_results.json").read_text())
