@@ -5,9 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from transformers import AutoConfig
 
-from modeling_collap import CollapConfig, CollapModel
+from modeling_collap import CollapModel
 from processing_collap import CollapProcessor
 from training_collap.retrieval_metrics import retrieval_metrics
 
@@ -91,9 +90,6 @@ def load_model(name: str) -> tuple[CollapModel, CollapProcessor]:
     if not hub_name and not (path / "config.json").is_file():
         raise DemoError(f"there is no model in {name}: the folder is missing or holds no config.json (see --model)")
     source = name if hub_name else str(path)
-    # The tokenizer looks at the model's configuration; a known one keeps transformers from asking to run the code that
-    # travels with the checkpoint.
-    AutoConfig.register(CollapConfig.model_type, CollapConfig, exist_ok=True)
     try:
         return CollapModel.from_pretrained(source), CollapProcessor.from_pretrained(source)
     except (OSError, ValueError) as error:

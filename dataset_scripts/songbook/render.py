@@ -54,7 +54,7 @@ def render(
 ) -> np.ndarray:
     """Play the arrangement: float32 mono samples of shape (duration * sampling_rate,), within [-1, 1].
 
-    Two renderings of one arrangement sound the same but may differ in single samples, which the synthesiser leaves unset.
+    Two renderings of one arrangement sound the same but may differ in samples the synthesiser leaves unset.
     The song as a whole is brought to one level; how its sections differ is kept. `augment` adds a gain, a room and a
     tilt of the spectrum, drawn from the arrangement's id.
     """
