@@ -23,7 +23,7 @@ class BeatsConfig(PreTrainedConfig):
         conv_pos_kernel_size, conv_pos_groups: the convolutional position embedding.
         relative_position_embedding, num_buckets, max_distance: the bucketed relative position bias, one table shared by
             all layers; distances are in tokens.
-        gated_relative_position: whether every layer gates that bias with its own queries (`gru_rel_pos` in the original).
+        gated_relative_position: whether every layer gates that bias with its own queries (the original's `gru_rel_pos`).
         deep_norm: scales residuals by (2 * layers) ** 0.25 (arXiv 2203.00555).
         layer_norm_first: pre-norm layers; the released models are post-norm.
         hidden_act: activation of the feed-forward; "gelu" is the exact one.
@@ -75,8 +75,8 @@ class CollapConfig(PreTrainedConfig):
         beats_config: a `BeatsConfig`, or `None` to switch the branch off. By default `BeatsConfig()`, the base size.
         projection_dim: D, the size of the shared space.
         window_seconds: length of the windows that both audio encoders see, in seconds.
-        steps_per_second: time steps of the fused sequence; by default what Whisper gives, `max_source_positions` a window,
-            or 50 where it is off. Only encoders with another hop and no Whisper branch need it set.
+        steps_per_second: time steps of the fused sequence; by default what Whisper gives, `max_source_positions` a
+            window, or 50 where it is off. Only encoders with another hop and no Whisper branch need it set.
         seconds_per_kernel, seconds_per_stride: eta_K and eta_S, length and hop of a frame of eq (1), in seconds.
         gamma_kernel, gamma_temporal: gamma_K and gamma_T of eq (7).
         normalization: `"mean"` divides eqs (5) and (6) by W and by H, so that both scores are weighted averages;
@@ -172,8 +172,8 @@ class CollapConfig(PreTrainedConfig):
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}.")
         if self.kernel_size < 1 or self.stride < 1:
             raise ValueError(
-                f"seconds_per_kernel={self.seconds_per_kernel} and seconds_per_stride={self.seconds_per_stride} must each "
-                f"span at least one time step ({1 / self.steps_per_second:.3f} s)."
+                f"seconds_per_kernel={self.seconds_per_kernel} and seconds_per_stride={self.seconds_per_stride} must "
+                f"each span at least one time step ({1 / self.steps_per_second:.3f} s)."
             )
 
     def _default_steps_per_second(self) -> float:

@@ -1,9 +1,9 @@
 """A start without a common direction.
 
-Fresh projections of texts (and of audio) all point nearly the same way, because the states below them share a large mean:
-cosines between unrelated items are close to 1, and what tells them apart is lost in them. Anisotropy of this kind is well
-known of GPT-2 (arXiv 1909.00512). Taking the mean of some examples off the projections' biases removes it, as in
-data-dependent initialisation (arXiv 1602.07868); training then starts from cosines around 0.
+Fresh projections of texts (and of audio) all point nearly the same way, because the states below them share a large
+mean: cosines between unrelated items are close to 1, and what tells them apart is lost in them. Anisotropy of this kind
+is well known of GPT-2 (arXiv 1909.00512). Taking the mean of some examples off the projections' biases removes it, as
+in data-dependent initialisation (arXiv 1602.07868); training then starts from cosines around 0.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Audio features of a data set, computed once: training then reads windows instead of decoding songs.
 
-Each track's windows are what the feature extractor returns for it. They lie one after another in memory-mapped arrays, in
-half precision.
+Each track's windows are what the feature extractor returns for it. They lie one after another in memory-mapped arrays,
+in half precision.
 """
 
 import json

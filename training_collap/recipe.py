@@ -38,6 +38,7 @@ class DataSection:
         config_name: configuration of that dataset.
         train_split, validation_split: names of its splits.
         validation_source: keeps only the validation rows of this `source`.
+        batch_by: name of a column, such as `source`, whose values are not mixed within a batch.
         crop_windows, whole_track_share: see `training_collap.tracks.CaptionedTracks`.
         feature_store: folder for audio features that are computed once, before training; by default every song is
             decoded whenever it is its turn.
@@ -48,6 +49,7 @@ class DataSection:
     train_split: str = "train"
     validation_split: str = "validation"
     validation_source: str | None = None
+    batch_by: str | None = None
     crop_windows: int | None = None
     whole_track_share: float = 0.0
     feature_store: str | None = None

@@ -39,6 +39,7 @@ def run(recipe: Recipe) -> dict[str, float]:
         args=arguments,
         processing_class=processor,
         data_collator=CollapCollator(processor),
+        batch_groups=None if recipe.data.batch_by is None else train_rows[recipe.data.batch_by],
         train_dataset=_tracks(
             train_rows,
             "train",
@@ -55,7 +56,9 @@ def run(recipe: Recipe) -> dict[str, float]:
         logger.warning("going on from %s", last)
     else:
         tracks = trainer.train_dataset
-        center_projections(model, trainer.data_collator([tracks[i] for i in range(min(_CENTERING_TRACKS, len(tracks)))]))
+        center_projections(
+            model, trainer.data_collator([tracks[i] for i in range(min(_CENTERING_TRACKS, len(tracks)))])
+        )
     trainer.train(resume_from_checkpoint=last)
     metrics = trainer.evaluate()
     trainer.save_metrics("eval", metrics)

@@ -1,14 +1,16 @@
 """The Hugging Face Trainer with a contrastive loss and retrieval metrics on whole tracks."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from modeling_collap import CollapModel, contrastive_loss
 
+from .grouped_batches import GroupedBatches
 from .retrieval_metrics import both_directions
 from .tracks import CaptionedTracks
 
@@ -29,13 +31,22 @@ class _EpochOfTracks(TrainerCallback):
 class CollapTrainer(Trainer):
     """`Trainer` for `CollapModel`; pass the processor as `processing_class`, it is saved with every checkpoint.
 
+    `batch_groups`, the group of every training example, keeps a batch within one group; see `GroupedBatches`.
+
     Evaluation scores every track against every caption of the evaluation set, so that its figures depend neither on the
     batch size nor on the number of processes.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any):
+    def __init__(self, *args: Any, batch_groups: Sequence[str] | None = None, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        self.batch_groups = batch_groups
         self.add_callback(_EpochOfTracks())
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        if self.batch_groups is None:
+            return super()._get_train_sampler(train_dataset)
+        batch_size = self.args.train_batch_size * self.args.world_size
+        return GroupedBatches(self.batch_groups, batch_size, self.args.seed)
 
     def compute_loss(
         self,
