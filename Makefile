@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench songbook train-mini setup ffmpeg clean
+.PHONY: demo test lint bench songbook train-mini mini-code setup ffmpeg clean
 
 demo: setup  ## render songs never heard in training, search them by description, write demo_output/index.html
 	$(BIN)/collap demo
@@ -28,6 +28,11 @@ songbook: setup  ## songs with exact captions in data/songbook; SONGBOOK="..." s
 
 train-mini: songbook  ## train collap-mini by its recipe
 	$(BIN)/accelerate launch train.py recipes/collap-mini.yaml
+
+mini-code: setup  ## bring the code beside collap-mini's weights up to date
+	$(BIN)/python -c "from modeling_collap import CollapModel; from processing_collap import CollapProcessor; \
+	  mini = 'checkpoints/collap-mini'; CollapModel.from_pretrained(mini).save_pretrained(mini); \
+	  CollapProcessor.from_pretrained(mini).save_pretrained(mini)"
 
 setup: ffmpeg $(READY)
 

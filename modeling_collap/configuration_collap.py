@@ -23,7 +23,7 @@ class BeatsConfig(PreTrainedConfig):
         conv_pos_kernel_size, conv_pos_groups: the convolutional position embedding.
         relative_position_embedding, num_buckets, max_distance: the bucketed relative position bias, one table shared by
             all layers; distances are in tokens.
-        gated_relative_position: whether every layer gates that bias with its own queries (the original's `gru_rel_pos`).
+        gated_relative_position: whether every layer gates that bias with its own queries (`gru_rel_pos` there).
         deep_norm: scales residuals by (2 * layers) ** 0.25 (arXiv 2203.00555).
         layer_norm_first: pre-norm layers; the released models are post-norm.
         hidden_act: activation of the feed-forward; "gelu" is the exact one.

@@ -279,7 +279,7 @@ def test_tracks_learn_their_epoch_from_the_trainer(tmp_path: Path) -> None:
 def launch(arguments: list[str], folder: Path) -> str:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
     command = [sys.executable, "-m", *arguments]
-    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert process.returncode == 0, process.stderr[-3000:]
     return process.stderr
 
