@@ -44,7 +44,7 @@ class CollapPreTrainedModel(PreTrainedModel):
     config: CollapConfig
     base_model_prefix = "collap"
     main_input_name = "input_features"
-    input_modalities = ("audio", "text")
+    input_modalities = ["audio", "text"]  # noqa: RUF012
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _keep_in_fp32_modules_strict = ["logit_scale", "attention_log_temperature"]  # noqa: RUF012

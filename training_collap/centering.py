@@ -19,9 +19,9 @@ def center_projections(model: CollapModel, batch: BatchFeature) -> None:
     """Moves both projections' biases so that the embeddings of `batch`, an output of the processor, average to zero."""
     training = model.training
     model.eval()
-    inputs: dict[str, Any] = batch.to(model.device)
+    inputs: Any = batch.to(model.device)
     features, lengths = model.get_audio_features(**inputs)  # (N, T, D), (N,)
     valid = torch.arange(features.shape[1], device=features.device) < lengths[:, None]  # (N, T)
-    model.audio_encoder.adapter.bias -= features[valid].mean(0)
-    model.text_projection.bias -= model.get_text_features(**inputs).mean(0)
+    model.audio_encoder.adapter.bias.sub_(features[valid].mean(0))
+    model.text_projection.bias.sub_(model.get_text_features(**inputs).mean(0))
     model.train(training)

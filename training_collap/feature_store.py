@@ -121,5 +121,5 @@ class _Extraction(TorchDataset):
         return len(self.audio)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        features: dict[str, Any] = self.feature_extractor(self.audio[index]["audio"])
+        features: Any = self.feature_extractor(self.audio[index]["audio"])
         return {name: (value.half() if value.is_floating_point() else value)[0] for name, value in features.items()}

@@ -34,31 +34,31 @@ def run(recipe: Recipe) -> dict[str, float]:
     set_seed(arguments.seed)
     train_rows, validation_rows = load_splits(recipe.data)
     model, processor = build(recipe.model, train_rows)
+    train_tracks = _tracks(
+        train_rows,
+        "train",
+        recipe,
+        processor.feature_extractor,
+        crop_windows=recipe.data.crop_windows,
+        whole_track_share=recipe.data.whole_track_share,
+        seed=arguments.seed,
+    )
+    collator = CollapCollator(processor)
     trainer = CollapTrainer(
         model=model,
         args=arguments,
         processing_class=processor,
-        data_collator=CollapCollator(processor),
-        batch_groups=None if recipe.data.batch_by is None else train_rows[recipe.data.batch_by],
-        train_dataset=_tracks(
-            train_rows,
-            "train",
-            recipe,
-            processor.feature_extractor,
-            crop_windows=recipe.data.crop_windows,
-            whole_track_share=recipe.data.whole_track_share,
-            seed=arguments.seed,
-        ),
+        data_collator=collator,
+        batch_groups=_groups(train_rows, recipe.data),
+        train_dataset=train_tracks,
         eval_dataset=_tracks(validation_rows, "validation", recipe, processor.feature_extractor),
     )
-    last = get_last_checkpoint(arguments.output_dir) if Path(arguments.output_dir).is_dir() else None
+    output = Path(arguments.output_dir or "")
+    last = get_last_checkpoint(str(output)) if output.is_dir() else None
     if last is not None:
         logger.warning("going on from %s", last)
     else:
-        tracks = trainer.train_dataset
-        center_projections(
-            model, trainer.data_collator([tracks[i] for i in range(min(_CENTERING_TRACKS, len(tracks)))])
-        )
+        center_projections(model, collator([train_tracks[i] for i in range(min(_CENTERING_TRACKS, len(train_tracks)))]))
     trainer.train(resume_from_checkpoint=last)
     metrics = trainer.evaluate()
     trainer.save_metrics("eval", metrics)
@@ -98,6 +98,12 @@ def _tracks(
     return CaptionedTracks(
         rows, sampling_rate=extractor.sampling_rate, window_seconds=extractor.window_seconds, features=store, **crops
     )
+
+
+def _groups(rows: Dataset, data: DataSection) -> list[str] | None:
+    if data.batch_by is not None and data.batch_by not in rows.column_names:
+        raise ValueError(f"data.batch_by names {data.batch_by!r}, but the columns are {', '.join(rows.column_names)}.")
+    return None if data.batch_by is None else list(rows[data.batch_by])
 
 
 def build(section: ModelSection, train_rows: Dataset) -> tuple[CollapModel, CollapProcessor]:
