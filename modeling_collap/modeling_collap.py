@@ -17,6 +17,7 @@ from .modeling_beats import BeatsModel
 
 # CLIP's bound (arXiv 2103.00020): beyond a factor of 100 training is unstable.
 _MAX_LOG_LOGIT_SCALE = 4.6052
+_POSITIONS_AFTER_PADDING = ("camembert", "data2vec-text", "ibert", "longformer", "mpnet")
 
 
 @dataclass
@@ -248,9 +249,9 @@ def text_limit(config: Any) -> int | None:
     positions = getattr(config, "max_position_embeddings", None)
     if positions is None:
         return None
-    # RoBERTa counts positions from the one after its padding token, and loses those before.
-    offset = config.pad_token_id + 1 if "roberta" in config.model_type else 0
-    return positions - offset
+    # RoBERTa and its kin count positions from the one after the padding token's id, and lose those before.
+    kin = "roberta" in config.model_type or config.model_type in _POSITIONS_AFTER_PADDING
+    return positions - config.pad_token_id - 1 if kin else positions
 
 
 def _drop_pooler(text_model: Any) -> None:

@@ -5,6 +5,7 @@ windows that overlap can share their sums, and nothing of size (windows, window 
 needs the same two sums and their adjoint, which spreads a number per window back over the window's steps.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ _MAX_TEMPERATURE = 600.0
 
 
 @dataclass(frozen=True)
-class Windows:
+class Windows(ABC):
     """`frames` x `positions` steps of one track: entry (v, h) is step `v * stride + h`.
 
     Steps are seen as a grid of rows of `stride` steps. A frame is then `positions // stride` whole rows, the body, and
@@ -54,22 +55,22 @@ class Windows:
         return steps[..., self.whole_rows * self.stride :].unfold(-1, self.remainder, self.stride)
 
     @property
+    @abstractmethod
     def count(self) -> int:
         """Number of windows."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def size(self) -> int:
         """Steps in each window."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sum(self, steps: Tensor) -> Tensor:
         """Sum over each window: (..., span) to (..., count)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def spread(self, values: Tensor) -> Tensor:
         """Adjoint of `sum`: each step gets the sum of its windows' values, (..., count) to (..., span)."""
-        raise NotImplementedError
 
 
 class FrameWindows(Windows):

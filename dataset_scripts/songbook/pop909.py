@@ -1,5 +1,9 @@
 """POP909 (Wang et al., 2020, MIT) with the human section labels of Dai et al. (2020, MIT) as compositions.
 
+Their owners publish them at https://github.com/music-x-lab/POP909-Dataset and
+https://github.com/Dsqvival/hierarchical-structure-analysis. The labels count bars on a grid of their own, so a compact
+copy is needed that adds their times in seconds.
+
 Expected layout, as a folder or as the `.tar.xz` archive of it: `midi/NNN.mid` (tracks MELODY, BRIDGE, PIANO),
 `annotations/NNN_{beat_midi,chord_midi,key_audio}.txt`, `structure.jsonl` (section letters with `segments1_sec`, and how
 well they fit the MIDI), `split.csv`. Only songs whose section times fit the melody are used.
