@@ -123,7 +123,7 @@ def main(
         table.add_column(heading, justify="right")
     for heading in ("unfolded", "ours", "faster", "unfolded", "ours", "less memory", "apart"):
         table.add_column(heading, justify="right")
-    console = Console()
+    console = Console(width=150)
     for case in track(CASES, "measuring", console=console):
         table.add_row(*measure(case, tracks, texts, size, rounds))
     console.print(table)

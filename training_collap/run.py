@@ -71,7 +71,9 @@ def load_splits(data: DataSection) -> tuple[Dataset, Dataset]:
     """Training and validation rows."""
     if not data.dataset:
         raise ValueError("the recipe names no dataset: set data.dataset to a folder or a Hub name.")
-    splits = load_dataset(data.dataset, data.config_name)
+    # The shared cache of `datasets` can mix up two local folders of one name; a cache inside the folder cannot.
+    folder = Path(data.dataset)
+    splits = load_dataset(data.dataset, data.config_name, cache_dir=str(folder / ".cache") if folder.is_dir() else None)
     for name in (data.train_split, data.validation_split):
         if name not in splits:
             raise ValueError(f"{data.dataset} has no split {name!r}; it has {', '.join(splits)}.")

@@ -1,4 +1,4 @@
-"""`python -m training_collap.validate MODEL RECIPE [section.name=value ...]`: a saved model on a recipe's validation split."""
+"""`python -m training_collap.validate MODEL RECIPE`: a saved model on the validation split that a recipe names."""
 
 import json
 from pathlib import Path

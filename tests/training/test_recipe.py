@@ -8,6 +8,8 @@ import yaml
 
 from modeling_collap import CollapConfig
 from training_collap import load_recipe
+from training_collap.recipe import DataSection
+from training_collap.run import load_splits
 
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.yaml"))
 
@@ -85,3 +87,10 @@ def test_files_that_are_no_recipe_raise(tmp_path: Path, content: str) -> None:
 def test_missing_recipe_raises(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no recipe .*absent\.yaml"):
         load_recipe(tmp_path / "absent.yaml")
+
+
+def test_folders_of_one_name_are_not_mixed_up(tmp_path: Path) -> None:
+    for name, count in (("a", 2), ("b", 3)):
+        tiny.write_dataset(tmp_path / name / "songs", train=count, validation=1)
+        train, validation = load_splits(DataSection(dataset=str(tmp_path / name / "songs")))
+        assert (len(train), len(validation)) == (count, 1)
