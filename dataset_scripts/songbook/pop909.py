@@ -26,7 +26,7 @@ from .harmony import pitch_class, pitch_classes
 
 LICENCE = "MIT"
 MIN_ALIGNMENT = 0.9  # share of melody onsets within 120 ms of where the section labels expect them
-LONGEST_SONG = 300.0  # seconds
+SHORTEST_SONG, LONGEST_SONG = 120.0, 300.0  # seconds
 _TAIL = 8.0  # seconds; what sounds longer than this after the last labelled phrase is an outro of its own
 _FILES = re.compile(
     r"(?:^|/)(midi/\d+\.mid|annotations/\d+_(?:beat_midi|chord_midi|key_audio)\.txt|structure\.jsonl|split\.csv)$"
@@ -36,9 +36,10 @@ logger = logging.getLogger(__name__)
 
 
 def load_pop909(root: Path) -> list[Composition]:
-    """Every well-aligned POP909 song, in the order of its number: 524 for training, 100 for validation.
+    """Every well-aligned POP909 song, in the order of its number: 517 for training, 100 for validation.
 
-    Songs longer than five minutes end at the last phrase boundary before that. Time 0 is the beat of the first note.
+    Songs shorter than two minutes are left out, those longer than five end at the last phrase boundary before that. Time
+    0 is the beat of the first note.
 
     Args:
         root: the extracted folder, or the `.tar.xz` archive itself (read in memory, nothing is written).
@@ -52,18 +53,25 @@ def load_pop909(root: Path) -> list[Composition]:
             raise FileNotFoundError(f"{root} holds no {name}: it is not a POP909 folder or archive")
     split = {row["song_id"]: row["split"] for row in csv.DictReader(files["split.csv"].decode().splitlines())}
     structures = [json.loads(line) for line in files["structure.jsonl"].decode().splitlines() if line.strip()]
-    songs, skipped = [], []
+    songs: list[Composition] = []
+    skipped: list[str] = []
+    short = 0
     for structure in sorted(structures, key=lambda row: row["song_id"]):
         song_id = structure["song_id"]
         fit = (structure.get("align") or {}).get("share_of_melody_onsets_within_120ms") or 0.0
         if fit < MIN_ALIGNMENT or song_id not in split:
             continue
         try:
-            songs.append(_read_song(song_id, structure, split[song_id], files))
+            song = _read_song(song_id, structure, split[song_id], files)
         except Exception as error:  # one bad file must not cost the other songs
             skipped.append(song_id)
             logger.warning("POP909 song %s is skipped: %s: %s", song_id, type(error).__name__, error)
-    logger.info("POP909: %d songs read, %d skipped", len(songs), len(skipped))
+            continue
+        if song.duration >= SHORTEST_SONG:
+            songs.append(song)
+        else:
+            short += 1
+    logger.info("POP909: %d songs read, %d skipped, %d shorter than 2 minutes", len(songs), len(skipped), short)
     return songs
 
 
