@@ -38,8 +38,8 @@ logger = logging.getLogger(__name__)
 def load_pop909(root: Path) -> list[Composition]:
     """Every well-aligned POP909 song, in the order of its number: 517 for training, 100 for validation.
 
-    Songs shorter than two minutes are left out, those longer than five end at the last phrase boundary before that. Time
-    0 is the beat of the first note.
+    Songs shorter than two minutes are left out, those longer than five end at the last phrase boundary before that.
+    Time 0 is the beat of the first note.
 
     Args:
         root: the extracted folder, or the `.tar.xz` archive itself (read in memory, nothing is written).
