@@ -69,3 +69,36 @@ def test_trainer_groups_its_batches(tmp_path) -> None:
     assert found
     for ids in found:
         assert len({int(name.removeprefix("song-")) % 2 for name in ids}) == 1
+
+
+def test_trainer_moves_the_order_on_with_every_epoch(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders: list[tuple[int, list[int]]] = []
+    order_of = GroupedBatches.__iter__
+
+    def record(sampler: GroupedBatches):
+        order = list(order_of(sampler))
+        orders.append((sampler.epoch, order))
+        return iter(order)
+
+    monkeypatch.setattr(GroupedBatches, "__iter__", record)
+    processor = tiny.processor()
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path),
+        per_device_train_batch_size=2,
+        num_train_epochs=3,
+        save_strategy="no",
+        use_cpu=True,
+        remove_unused_columns=False,
+        dataloader_drop_last=True,
+        report_to="none",
+    )
+    CollapTrainer(
+        model=tiny.model(),
+        args=arguments,
+        processing_class=processor,
+        data_collator=CollapCollator(processor),
+        train_dataset=CaptionedTracks(tiny.rows(8), window_seconds=tiny.WINDOW_SECONDS),
+        batch_groups=["x", "y"] * 4,
+    ).train()
+    assert [epoch for epoch, _ in orders] == [0, 1, 2]
+    assert len({tuple(order) for _, order in orders}) == 3
