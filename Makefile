@@ -21,13 +21,14 @@ lint: setup  ## style and types
 bench: setup  ## speed and memory, as ratios measured in one run
 	$(BIN)/python -m benchmarks
 
-SONGBOOK ?= --songwriter 700 --renderings 2 --augment
+SONGBOOK ?= --songwriter 500 --renderings 5 --augment
 
 songbook: setup  ## songs with exact captions in data/songbook; SONGBOOK="..." sets the builder's options
 	$(BIN)/python -m dataset_scripts.songbook --output data/songbook $(SONGBOOK)
 
 train-mini: songbook  ## train collap-mini by its recipe
-	$(BIN)/accelerate launch train.py recipes/collap-mini.yaml
+	$(BIN)/accelerate launch --num_cpu_threads_per_process $$(nproc) train.py recipes/collap-mini.yaml
+	$(BIN)/python -m training_collap.average runs/collap-mini/checkpoint-* --output runs/collap-mini/mean
 
 mini-code: setup  ## bring the code beside collap-mini's weights up to date
 	$(BIN)/python -c "from modeling_collap import CollapModel; from processing_collap import CollapProcessor; \

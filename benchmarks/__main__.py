@@ -3,5 +3,5 @@
 import subprocess
 import sys
 
-for benchmark in ("alignment", "encoders", "long_track"):
+for benchmark in ("alignment", "attention", "encoders", "long_track", "training"):
     subprocess.run([sys.executable, "-m", f"benchmarks.{benchmark}"], check=True)

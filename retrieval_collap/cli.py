@@ -8,8 +8,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-# The default model travels with the repository: it is found from any working folder.
-DEFAULT_MODEL = Path(__file__).resolve().parents[1] / "checkpoints" / "collap-mini"
+# The default model and recipe travel with the repository: they are found from any working folder.
+ROOT = Path(__file__).resolve().parents[1]
+DEFAULT_MODEL = ROOT / "checkpoints" / "collap-mini"
+FINETUNE_RECIPE = ROOT / "recipes" / "finetune.yaml"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
@@ -46,13 +48,58 @@ def demo(
         settings = DemoSettings(model, output, audio_folder, queries, songs, seed, top)
         _, page = run_demo(settings, console)
     except (DemoError, typer.BadParameter) as error:
-        Console(stderr=True).print(f"[red]Error:[/red] {escape(str(error))}", soft_wrap=True)
-        raise typer.Exit(2) from error
-    seconds = time.monotonic() - start
-    console.print(
-        f"\nDone in {int(seconds // 60)} min {seconds % 60:.0f} s. Open [bold]{escape(str(page))}[/bold]",
-        soft_wrap=True,
-    )
+        raise _refusal(error) from error
+    console.print(f"\nDone in {_elapsed(start)}. Open [bold]{escape(str(page))}[/bold]", soft_wrap=True)
+
+
+@app.command()
+def finetune(
+    output: Annotated[Path, typer.Option(help="Folder of the model; a run that was cut short goes on from there.")],
+    audio: Annotated[Path | None, typer.Option(help="Folder of your audio, any format.", show_default=False)] = None,
+    captions: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file in UTF-8 with the columns file (from --audio on) and caption, and split if you want to "
+            "choose between train and validation.",
+            show_default=False,
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Instead of both: folder or Hub name of a dataset in the schema.", show_default=False),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model folder or Hub name.", show_default="collap-mini, or what --recipe names")
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="YAML file of the training run.", show_default="recipes/finetune.yaml")
+    ] = None,
+    validation_share: Annotated[float, typer.Option(help="Share of your tracks that is kept from training.")] = 0.2,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="Fields of the recipe, as in training.num_train_epochs=5.", show_default=False),
+    ] = None,
+) -> None:
+    """Fine-tune a model on your own music, and compare how well it finds your tracks before and after."""
+    import datasets
+    import transformers
+
+    from training_collap import finetune as finetuning
+
+    # Bars of files that take no time would bury those of tracks and steps.
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    console, start = Console(), time.monotonic()
+    if recipe is None:
+        recipe, model = FINETUNE_RECIPE, model or str(DEFAULT_MODEL)
+    try:
+        settings = finetuning.FinetuneSettings(
+            recipe, output, audio, captions, dataset, model, validation_share, tuple(overrides or ())
+        )
+        finetuning.finetune(settings, console)
+    except (ValueError, OSError, FloatingPointError) as error:
+        raise _refusal(error) from error
+    console.print(f"\nDone in {_elapsed(start)}. The model is in [bold]{escape(str(output))}[/bold]", soft_wrap=True)
 
 
 def read_queries(path: Path | None) -> tuple[str, ...]:
@@ -71,3 +118,14 @@ def read_queries(path: Path | None) -> tuple[str, ...]:
     if not queries:
         raise typer.BadParameter(f"{path} holds no query")
     return queries
+
+
+def _refusal(error: Exception) -> typer.Exit:
+    """Says what is wrong; the returned exception ends the command."""
+    Console(stderr=True).print(f"[red]Error:[/red] {escape(str(error))}", soft_wrap=True)
+    return typer.Exit(2)
+
+
+def _elapsed(start: float) -> str:
+    seconds = time.monotonic() - start
+    return f"{int(seconds // 60)} min {seconds % 60:.0f} s"

@@ -11,21 +11,31 @@ from processing_collap import CollapProcessor
 
 @dataclass
 class CollapCollator:
-    """Batches `CaptionedTracks` examples; audio passes through the processor, the same road as in use."""
+    """Batches `CaptionedTracks` examples.
+
+    Audio passes through the processor, the same road as in use. What a store has computed before, features or states
+    of the encoders, is padded to the most windows of any track and stays in half precision; the model casts it.
+
+    The batch also carries the examples' `ids`, a list of strings, as its last entry: the model has no such input, but
+    whoever finds fault with a batch can name its tracks. Last, because the batch size is read off the first entry.
+    """
 
     processor: CollapProcessor
 
     def __call__(self, examples: list[dict[str, Any]]) -> BatchFeature:
         texts = [example["caption"] for example in examples]
-        if "features" not in examples[0]:
-            return self.processor(
+        if "features" in examples[0]:
+            batch = self.processor(text=texts, return_tensors="pt")
+            for name in examples[0]["features"]:
+                windows = [example["features"][name] for example in examples]
+                batch[name] = pad_sequence(windows, batch_first=True)  # (N, K, ...)
+        else:
+            batch = self.processor(
                 text=texts,
                 audio=[example["audio"] for example in examples],
                 sampling_rate=self.processor.feature_extractor.sampling_rate,
                 return_tensors="pt",
             )
-        batch = self.processor(text=texts, return_tensors="pt")
-        for name in examples[0]["features"]:
-            windows = pad_sequence([example["features"][name] for example in examples], batch_first=True)  # (N, K, ...)
-            batch[name] = windows.float() if windows.is_floating_point() else windows
+        if "id" in examples[0]:
+            batch["ids"] = [example["id"] for example in examples]
         return batch

@@ -19,6 +19,8 @@ from tqdm import tqdm
 
 from processing_collap import CollapFeatureExtractor
 
+from .provenance import refuse_another
+
 _INDEX = "index.json"
 
 
@@ -53,9 +55,11 @@ class FeatureStore:
 
     def read(self, track: int, first: int = 0, last: int | None = None) -> dict[str, Tensor]:
         """Windows `first` up to `last` of a track: each array (windows, ...), floats in half precision."""
-        begin = int(self._starts[track]) + first
-        end = int(self._starts[track + 1]) if last is None else int(self._starts[track]) + last
-        return {name: torch.from_numpy(np.array(array[begin:end])) for name, array in self._arrays.items()}
+        windows = range(self._starts[track], self._starts[track + 1])[first:last]
+        return {
+            name: torch.from_numpy(np.array(array[windows.start : windows.stop]))
+            for name, array in self._arrays.items()
+        }
 
     @classmethod
     def build(
@@ -80,14 +84,10 @@ class FeatureStore:
         made_from = {"ids": list(dataset["id"]), "feature_extractor": json.loads(feature_extractor.to_json_string())}
         if (folder / _INDEX).is_file():
             store = cls(folder)
-            for name, value in made_from.items():
-                if store._index[name] != value:
-                    raise ValueError(
-                        f"the feature store {folder} was made from other {name}; remove it to build it anew."
-                    )
+            refuse_another(folder, {name: store._index[name] for name in made_from}, made_from)
             return store
         folder.mkdir(parents=True, exist_ok=True)
-        loader = DataLoader(_Extraction(dataset, feature_extractor), batch_size=None, num_workers=workers)
+        loader = DataLoader(TrackFeatures(dataset, feature_extractor), batch_size=None, num_workers=workers)
         windows: list[int] = []
         arrays: dict[str, tuple[str, tuple[int, ...]]] = {}
         files: dict[str, BinaryIO] = {}
@@ -95,7 +95,7 @@ class FeatureStore:
             for features in tqdm(loader, total=len(dataset), desc="audio features", unit="track"):
                 windows.append(len(next(iter(features.values()))))
                 for name, values in features.items():
-                    array = values.numpy()
+                    array = (values.half() if values.is_floating_point() else values).numpy()
                     if name not in files:
                         files[name] = (folder / name).open("wb")
                         arrays[name] = (array.dtype.str, array.shape[1:])
@@ -110,8 +110,13 @@ class FeatureStore:
         return cls(folder)
 
 
-class _Extraction(TorchDataset):
-    """Features of one whole track at a time, floats in half precision."""
+class TrackFeatures(TorchDataset):
+    """What the feature extractor returns for one whole track at a time: each array (windows, ...).
+
+    Args:
+        dataset: rows of the dataset schema.
+        feature_extractor: decodes and extracts.
+    """
 
     def __init__(self, dataset: Dataset, feature_extractor: CollapFeatureExtractor):
         self.audio = dataset.select_columns("audio").cast_column("audio", Audio(decode=False))
@@ -122,4 +127,4 @@ class _Extraction(TorchDataset):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         features: Any = self.feature_extractor(self.audio[index]["audio"])
-        return {name: (value.half() if value.is_floating_point() else value)[0] for name, value in features.items()}
+        return {name: value[0] for name, value in features.items()}

@@ -1,32 +1,72 @@
 """Recipes: one YAML file a training run, read into typed sections."""
 
 import re
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
-from transformers import TrainingArguments
+from transformers import WhisperConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from modeling_collap import BeatsConfig, CollapConfig, CollapModel
+from processing_collap import CollapFeatureExtractor
+
+from .arguments import CollapTrainingArguments
+from .branches import BRANCHES
+from .checks import check_device
+from .fields import known_fields, read_fields, suggestion
+from .objectives import ObjectiveSection
+
+_SUB_CONFIGS = ("text_config", "whisper_config", "beats_config")
+# Beside its own weights, a pretrained model brings its tokenizer and what its audio features look like.
+_ADJUSTABLE_FEATURES = {"max_seconds"}
 
 
 @dataclass
 class ModelSection:
     """What is trained.
 
+    A model starts from random weights, from pretrained encoders (`backbones`) or from a whole CoLLAP (`pretrained`).
+
     Args:
-        backbones: keyword arguments `text`, `whisper` and `beats` of `CollapModel.from_backbones`; leave out to start
-            from random weights.
-        config: fields of `CollapConfig`.
+        backbones: keyword arguments `text`, `whisper` and `beats` of `CollapModel.from_backbones`.
+        pretrained: folder or Hub name of a saved model with its processor, to go on from.
+        config: fields of `CollapConfig`. Of a pretrained model only those can change that its weights do not depend on:
+            see `training_collap.building`.
         feature_extractor: fields of `CollapFeatureExtractor`.
         tokenizer: Hub name or folder of a tokenizer; by default that of the text backbone.
         vocab_size: trains a tokenizer of this size on the training captions where no tokenizer is named.
+        freeze: encoders out of text, whisper and beats that stay as they are, without dropout.
+        lora: trains the other encoders through low-rank adapters; fields of peft's `LoraConfig`, `{}` for the defaults
+            of `training_collap.lora`.
+
+    Raises:
+        ValueError: if two settings contradict each other, or `freeze` names no encoder.
     """
 
     backbones: dict[str, Any] = field(default_factory=dict)
+    pretrained: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
     feature_extractor: dict[str, Any] = field(default_factory=dict)
     tokenizer: str | None = None
     vocab_size: int | None = None
+    freeze: list[str] = field(default_factory=list)
+    lora: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.backbones and (given := [name for name in _SUB_CONFIGS if name in self.config]):
+            raise ValueError(f"model.config.{given[0]} contradicts model.backbones: backbones bring their own shape")
+        if self.pretrained is not None:
+            own = {"backbones": self.backbones, "tokenizer": self.tokenizer, "vocab_size": self.vocab_size}
+            own |= {f"feature_extractor.{name}": True for name in self.feature_extractor.keys() - _ADJUSTABLE_FEATURES}
+            if given := sorted(name for name, value in own.items() if value):
+                raise ValueError(f"model.{given[0]} contradicts model.pretrained: a pretrained model brings its own")
+        for name in self.freeze:
+            if name not in BRANCHES:
+                raise ValueError(f"model.freeze names no encoder with {name!r}{suggestion(name, BRANCHES)}")
 
 
 @dataclass
@@ -39,9 +79,11 @@ class DataSection:
         train_split, validation_split: names of its splits.
         validation_source: keeps only the validation rows of this `source`.
         batch_by: name of a column, such as `source`, whose values are not mixed within a batch.
+        group_by_length: fills every batch with tracks of about the same length, so that less of it is padding.
         crop_windows, whole_track_share: see `training_collap.tracks.CaptionedTracks`.
         feature_store: folder for audio features that are computed once, before training; by default every song is
             decoded whenever it is its turn.
+        encoder_store: folder for what frozen audio encoders say about whole tracks, computed once, before training.
     """
 
     dataset: str = ""
@@ -50,27 +92,40 @@ class DataSection:
     validation_split: str = "validation"
     validation_source: str | None = None
     batch_by: str | None = None
+    group_by_length: bool = False
     crop_windows: int | None = None
     whole_track_share: float = 0.0
     feature_store: str | None = None
+    encoder_store: str | None = None
 
 
 @dataclass
 class Recipe:
     model: ModelSection
     data: DataSection
-    training: TrainingArguments
+    objective: ObjectiveSection
+    training: CollapTrainingArguments
 
 
+_SECTIONS: dict[str, type] = {
+    "model": ModelSection,
+    "data": DataSection,
+    "objective": ObjectiveSection,
+    "training": CollapTrainingArguments,
+}
 # What contrastive training on tracks needs whatever the recipe: a short last batch would change the number of
 # negatives; the batches are no rows of columns that the Trainer could match with the model's signature; and BEATs'
-# layerdrop leaves parameters without gradient, for which several processes would wait for ever.
+# layerdrop leaves parameters without gradient, for which several processes would wait for ever. A loss that is no
+# number stops training with the names of its tracks, so that none is filtered from the log. Pinned memory serves
+# accelerators only.
 _TRAINING_DEFAULTS: dict[str, Any] = {
     "remove_unused_columns": False,
     "dataloader_drop_last": True,
     "ddp_find_unused_parameters": True,
     "label_names": [],
-    "report_to": "none",
+    "dataloader_pin_memory": torch.accelerator.is_available(),
+    "report_to": "tensorboard",
+    "logging_nan_inf_filter": False,
 }
 
 
@@ -86,32 +141,90 @@ _Loader.add_implicit_resolver(
 def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
     """Reads a recipe; `overrides` are `section.name=value` with the value in YAML, as in `training.max_steps=10`.
 
+    Dots go down: `model.config.text_config.n_layer=1` reaches a field within a field, which is made where absent.
+
     Raises:
         FileNotFoundError: if there is no such recipe.
-        ValueError: if the file holds no sections, a section or field is unknown, or an override is not of that form.
+        ValueError: if the file holds no sections; an override is not of that form; or keys are unknown, values of the
+            wrong type, or settings contradictory: every unknown key and wrong type is named, with the nearest known
+            key.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no recipe {path}.")
-    content = yaml.load(path.read_text(), _Loader) or {}
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no recipe: it cannot be read as YAML: {error}") from error
     if not isinstance(content, dict) or not all(isinstance(section or {}, dict) for section in content.values()):
         raise ValueError(f"{path} is no recipe: it must hold sections of fields.")
     for override in overrides or []:
-        key, separator, value = override.removeprefix("--").partition("=")
-        section, dot, name = key.partition(".")
-        if not separator or not dot:
-            raise ValueError(f"an override reads section.name=value, as in training.max_steps=10, not {override!r}.")
-        content[section] = {**(content.get(section) or {}), name: yaml.load(value, _Loader)}
-    sections: dict[str, type] = {"model": ModelSection, "data": DataSection, "training": TrainingArguments}
-    if unknown := sorted(set(content) - set(sections)):
-        raise ValueError(f"{path} has unknown sections: {', '.join(unknown)}; known are {', '.join(sections)}.")
-    for name, section_type in sections.items():
-        known = {f.name for f in fields(section_type) if f.init}
-        if unknown := sorted(set(content.get(name) or {}) - known):
-            raise ValueError(f"{path}, section {name}, has unknown fields: {', '.join(unknown)}.")
-    training = {**_TRAINING_DEFAULTS, **(content.get("training") or {})}
-    return Recipe(
-        model=ModelSection(**(content.get("model") or {})),
-        data=DataSection(**(content.get("data") or {})),
-        training=TrainingArguments(**training),
+        _apply(override, content)
+    if unknown := sorted(str(name) for name in content if name not in _SECTIONS):
+        raise ValueError(f"{path}: there is no section {unknown[0]!r}{suggestion(unknown[0], _SECTIONS)}.")
+    problems: list[str] = []
+    sections = {
+        name: read_fields(content.get(name), known_fields(kind), name, problems) for name, kind in _SECTIONS.items()
+    }
+    _read_model_fields(sections["model"], problems)
+    if problems:
+        raise ValueError(f"{path}: {'; '.join(problems)}.")
+    sections["training"] = {**_TRAINING_DEFAULTS, **sections["training"]}
+    try:
+        check_device(sections["training"])
+        return Recipe(**{name: kind(**sections[name]) for name, kind in _SECTIONS.items()})
+    except ValueError as error:
+        raise ValueError(f"{path}: {str(error).rstrip('.')}.") from error
+
+
+def _apply(override: str, content: dict[str, Any]) -> None:
+    """Sets the field that `section.name=value` names, however deep."""
+    key, separator, value = override.removeprefix("--").partition("=")
+    *parents, name = key.split(".")
+    if not separator or not parents or not all((*parents, name)):
+        raise ValueError(f"an override reads section.name=value, as in training.max_steps=10, not {override!r}.")
+    place = content
+    for parent in parents:
+        inner = place.get(parent)
+        if inner is not None and not isinstance(inner, dict):
+            raise ValueError(f"the override {override!r} looks for fields in {parent}, which is {inner!r}.")
+        place[parent] = inner or {}
+        place = place[parent]
+    try:
+        place[name] = yaml.load(value, _Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"the value of the override {override!r} cannot be read as YAML.") from error
+
+
+def _read_model_fields(model: dict[str, Any], problems: list[str]) -> None:
+    """Holds the fields within the model's fields against what takes them."""
+    takers: dict[str, Any] = {
+        "backbones": CollapModel.from_backbones,
+        "config": CollapConfig,
+        "feature_extractor": CollapFeatureExtractor,
+    }
+    if model.get("lora") is not None:
+        from peft import LoraConfig  # slow to import
+
+        takers["lora"] = LoraConfig
+    for name, taker in takers.items():
+        if name in model:
+            model[name] = read_fields(model[name], known_fields(taker), f"model.{name}", problems)
+    config = model.get("config", {})
+    kinds = {"whisper_config": WhisperConfig, "beats_config": BeatsConfig}
+    if model.get("pretrained") is None:  # whose text encoder is known once it is read
+        kinds["text_config"] = _text_config_class(config.get("text_config"), problems)
+    for name, kind in kinds.items():
+        if isinstance(values := config.get(name), Mapping) and kind is not None:
+            config[name] = read_fields(values, known_fields(kind), f"model.config.{name}", problems)
+
+
+def _text_config_class(options: Any, problems: list[str]) -> Any:
+    """The configuration class of a text encoder; `None` where its type is none that transformers knows."""
+    model_type = (options or {}).get("model_type", "gpt2") if isinstance(options or {}, Mapping) else "gpt2"
+    if model_type in CONFIG_MAPPING:
+        return CONFIG_MAPPING[model_type]
+    problems.append(
+        f"model.config.text_config.model_type {model_type!r} is unknown{suggestion(str(model_type), CONFIG_MAPPING)}"
     )
+    return None

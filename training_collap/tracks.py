@@ -1,17 +1,30 @@
 """Captioned tracks as training examples: whole, or crops of some windows with the captions of their sections."""
 
 import math
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from datasets import Audio, Dataset
+from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from dataset_scripts.structure import crop_caption
 from processing_collap import load_audio
 
-from .feature_store import FeatureStore
+
+class TrackStore(Protocol):
+    """What was computed of every track of a data set before training: `FeatureStore` or `EncoderStore`."""
+
+    folder: Path
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the tracks, in the order of the rows."""
+
+    def read(self, track: int, first: int = 0, last: int | None = None) -> dict[str, Tensor]:
+        """Inputs of the model for the windows `first` up to `last` of a track, by name: each (windows, ...)."""
 
 
 class CaptionedTracks(TorchDataset):
@@ -28,7 +41,8 @@ class CaptionedTracks(TorchDataset):
         crop_windows: windows of a crop; `None` always takes whole tracks.
         whole_track_share: share of the examples that stay whole although crops are on.
         seed: of the choice of crops.
-        features: precomputed features of the same rows; the audio is then left alone.
+        features: features of the same rows, or states of the frozen encoders, computed before; the audio is then left
+            alone.
 
     Raises:
         ValueError: if the features are of other rows.
@@ -43,7 +57,7 @@ class CaptionedTracks(TorchDataset):
         crop_windows: int | None = None,
         whole_track_share: float = 0.0,
         seed: int = 0,
-        features: FeatureStore | None = None,
+        features: TrackStore | None = None,
     ):
         self.audio = dataset.select_columns("audio").cast_column("audio", Audio(decode=False))
         self.rows = dataset.remove_columns("audio")
@@ -56,7 +70,7 @@ class CaptionedTracks(TorchDataset):
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self.features = features
         if features is not None and features.ids != list(self.rows["id"]):
-            raise ValueError(f"the feature store {features.folder} was made from other rows than these.")
+            raise ValueError(f"the store {features.folder} was made from other rows than these.")
 
     @property
     def epoch(self) -> int:
@@ -76,7 +90,7 @@ class CaptionedTracks(TorchDataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = self.rows[index]
-        crop, with_global = self._choose_crop(row, index)
+        crop, with_global = self._choose_crop(row["duration"], index, self.epoch)
         example: dict[str, Any] = {"id": row["id"], "caption": row["caption"]}
         if crop is not None:
             start, end = (edge * self.window_seconds for edge in crop)
@@ -94,14 +108,22 @@ class CaptionedTracks(TorchDataset):
         source = audio["bytes"] if audio["bytes"] is not None else audio["path"]
         return load_audio(source, sampling_rate=self.sampling_rate, **span).numpy()
 
-    def _choose_crop(self, row: dict[str, Any], index: int) -> tuple[tuple[int, int] | None, bool]:
+    def lengths(self, epoch: int) -> list[int]:
+        """Windows of every example in an epoch, by position; batches of like length are made from them."""
+        lengths = []
+        for index, duration in enumerate(self.rows["duration"]):
+            crop, _ = self._choose_crop(duration, index, epoch)
+            lengths.append(math.ceil(duration / self.window_seconds) if crop is None else crop[1] - crop[0])
+        return lengths
+
+    def _choose_crop(self, duration: float, index: int, epoch: int) -> tuple[tuple[int, int] | None, bool]:
         """First window and the one past the last, or `None` for the whole track; whether the global caption is kept."""
         if self.crop_windows is None:
             return None, True
-        rng = np.random.default_rng((self.seed, self.epoch, index))
-        windows = math.ceil(row["duration"] / self.window_seconds)
+        rng = np.random.default_rng((self.seed, epoch, index))
+        windows = math.ceil(duration / self.window_seconds)
         # A last window of a few seconds has too little to hear; it is only taken with whole tracks.
-        if windows > 1 and row["duration"] - (windows - 1) * self.window_seconds < self.window_seconds / 2:
+        if windows > 1 and duration - (windows - 1) * self.window_seconds < self.window_seconds / 2:
             windows -= 1
         if rng.random() < self.whole_track_share or windows <= self.crop_windows:
             return None, True

@@ -23,6 +23,7 @@ def validate(
 ) -> None:
     """Prints retrieval metrics of whole tracks, decoded from their audio, as JSON."""
     settings = load_recipe(recipe, overrides)
+    settings.training.report_to = []
     processor = CollapProcessor.from_pretrained(model)
     _, rows = load_splits(settings.data)
     trainer = CollapTrainer(

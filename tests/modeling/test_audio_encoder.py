@@ -156,3 +156,60 @@ def test_short_window_in_the_middle_raises() -> None:
     inputs["input_features_lengths"], inputs["fbank_lengths"] = torch.tensor([[60, 100]]), torch.tensor([[58, 98]])
     with pytest.raises(ValueError, match="only the last window"):
         tiny.model().get_audio_features(**inputs)
+
+
+def with_states(model: Any, inputs: BatchFeature, dtype: torch.dtype, *branches: str) -> BatchFeature:
+    """The inputs with the states of these branches in place of their features; junk where a window is padding."""
+    names = {"whisper": "input_features", "beats": "fbank"}
+    given = dict(inputs)
+    for branch in branches:
+        frames, windows = inputs[f"{names[branch]}_lengths"], given.pop(names[branch])
+        encode = getattr(model.audio_encoder, f"encode_{branch}")
+        with torch.no_grad():
+            states = encode(windows.flatten(0, 1), frames.flatten()).unflatten(0, frames.shape)
+        given[f"{branch}_states"] = states.masked_fill((frames == 0)[..., None, None], torch.nan).to(dtype)
+    return BatchFeature(given)
+
+
+@pytest.mark.parametrize("branch", BRANCHES)
+@pytest.mark.parametrize("alignment", ["interleaved", "pooled"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float16, 5e-3)])
+def test_given_states_stand_for_the_encoders(
+    monkeypatch: pytest.MonkeyPatch, branch: str, alignment: str, dtype: torch.dtype, tolerance: float
+) -> None:
+    model, inputs = tiny.model(beats_time_alignment=alignment, **BRANCHES[branch]), audio_inputs()
+    expected = features(model, inputs)
+    active = ["whisper", "beats"] if branch == "both" else [branch]
+    given = with_states(model, inputs, dtype, *active)
+    for name in active:
+        encoder = getattr(model.audio_encoder, name)
+        monkeypatch.setattr(encoder, "forward", lambda *_: pytest.fail("an encoder was run"))
+    torch.testing.assert_close(features(model, given), expected, atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("branch", ["whisper", "beats"])
+def test_states_of_one_branch_beside_features_of_the_other(branch: str) -> None:
+    model, inputs = tiny.model(), audio_inputs()
+    given = with_states(model, inputs, torch.float32, branch)
+    torch.testing.assert_close(features(model, given), features(model, inputs), atol=1e-5, rtol=1e-5)
+
+
+def test_states_need_their_lengths_and_their_shape() -> None:
+    model = tiny.model()
+    given = with_states(model, audio_inputs(), torch.float32, "whisper", "beats")
+    whole, message = given["beats_states"], r"beats_states must be \(4, 4\) windows of at least 48 steps of 16 values"
+    for wrong in (whole[..., :8], whole[:, :, :40], whole[:, :2], whole[0]):
+        with pytest.raises(ValueError, match=message):
+            model.get_audio_features(**{**given, "beats_states": wrong})
+    del given["input_features_lengths"]
+    with pytest.raises(ValueError, match="input_features_lengths"):
+        model.get_audio_features(**given)
+
+
+def test_scores_from_states() -> None:
+    model, inputs = tiny.model(), tiny.batch()
+    given = with_states(model, inputs, torch.float32, "whisper", "beats")
+    expected = model(**inputs, return_loss=True)
+    found = model(**given, return_loss=True)
+    torch.testing.assert_close(found.logits_per_audio, expected.logits_per_audio, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found.loss, expected.loss, atol=1e-4, rtol=1e-4)

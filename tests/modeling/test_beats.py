@@ -16,10 +16,29 @@ from modeling_collap.modeling_beats import BeatsModel
 def test_position_bias_is_one_value_per_distance() -> None:
     bias = random_model().encoder.relative_position_bias
     assert bias is not None
-    tokens = torch.arange(9)
-    expected = bias.table(bias._bucket(tokens[None, :] - tokens[:, None])).permute(2, 0, 1)  # key - query
-    assert torch.equal(bias(9), expected)
-    assert not torch.equal(bias(9), bias(9).mT)  # keys before and after a query have buckets of their own
+    by_distance = bias(9)
+    assert by_distance.shape == (4, 17)
+    for distance in range(-8, 9):  # key - query
+        assert torch.equal(by_distance[:, distance + 8], bias.table(bias._bucket(torch.tensor(distance))))
+    assert not torch.equal(by_distance, by_distance.flip(1))  # keys before and after a query have buckets of their own
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("gated", [False, True])
+def test_attention_reads_the_bias_of_its_pair_of_tokens(gated: bool, padded: bool) -> None:
+    """The mask against the bias written out query by key, its rows in the order of the queries, last one first."""
+    model = random_model(gated_relative_position=gated)
+    bias, attention = model.encoder.relative_position_bias, model.encoder.layers[0].self_attn
+    assert bias is not None
+    padding = torch.tensor([False] * 6 + [padded] * 2).expand(2, 1, 1, 8)
+    query = torch.randn(2, 4, 8, 8)
+    tokens = torch.arange(8)
+    expected = bias.table(bias._bucket(tokens[None, :] - tokens[:, None])).permute(2, 0, 1).expand(2, -1, -1, -1)
+    if gated:
+        expected = attention._gate(query) * expected
+    expected = expected.masked_fill(padding, torch.finfo().min)
+    mask = attention._attention_mask(query.flip(2), bias(8), padding if padded else None)
+    torch.testing.assert_close(mask.expand(2, -1, -1, -1), expected.flip(2))
 
 
 def test_attention_is_torchs_own_with_the_gated_bias_as_its_mask(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,8 @@ def stages(model: BeatsModel, fbank: Tensor) -> dict[str, Tensor]:
         handle.remove()
     for index, hidden in enumerate(output.hidden_states):
         seen[f"hidden_{index:02d}" + ("_encoder_input" if index == 0 else "")] = hidden
+    by_distance = seen["position_bias"]  # (heads, 2 * tokens - 1), which the original writes out per pair of tokens
+    seen["position_bias"] = by_distance.unfold(1, (by_distance.shape[1] + 1) // 2, 1).flip(1)
     patch_embedding = seen["patch_conv"].flatten(2).transpose(1, 2)
     return seen | {"fbank": fbank, "patch_embedding": patch_embedding, "features": output.last_hidden_state}
 

@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 import tiny
+import torch
+from accelerate.utils import find_batch_size, send_to_device
 from datasets import Dataset
 from torch.utils.data import DataLoader
+from torchcodec.decoders import AudioDecoder
 
 from dataset_scripts.schema import dataset_features
 from dataset_scripts.structure import crop_caption
 from processing_collap import load_audio
-from training_collap import CaptionedTracks
+from training_collap import CaptionedTracks, CollapCollator
 
 RATE = tiny.RATE
 Span = tuple[float, float]
@@ -161,3 +164,30 @@ def test_workers_see_the_epoch(songs: Dataset, persistent: bool) -> None:
         seen.append([example["caption"] for batch in loader for example in batch])
     assert seen == expected
     assert len({str(epoch) for epoch in expected}) == 3
+
+
+def test_workers_decode_the_crop_alone(songs: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracks, decoded = cropped(songs), torch.zeros(2).share_memory_()  # calls, samples
+    decode = AudioDecoder.get_samples_played_in_range
+
+    def counted(self: AudioDecoder, start: float, stop: float | None) -> object:
+        result = decode(self, start, stop)
+        decoded[:] += torch.tensor([1, result.data.shape[1]])
+        return result
+
+    monkeypatch.setattr(AudioDecoder, "get_samples_played_in_range", counted)
+    monkeypatch.setattr(AudioDecoder, "get_all_samples", lambda self: pytest.fail("a whole song was decoded"))
+    lengths = [len(example["audio"]) for example in DataLoader(tracks, batch_size=None, num_workers=1)]
+    assert lengths == [2 * RATE] * 6
+    assert decoded.tolist() == [6, 6 * 2 * RATE]
+
+
+def test_batch_ends_with_the_ids_of_its_tracks(songs: Dataset) -> None:
+    tracks = CaptionedTracks(songs)
+    batch = CollapCollator(tiny.processor())([tracks[i] for i in (4, 1)])
+    sent = send_to_device(batch, torch.device("cpu"))
+    assert list(sent)[-1] == "ids"
+    assert sent["ids"] == ["song-4", "song-1"]
+    assert find_batch_size(sent) == 2
+    anonymous = CollapCollator(tiny.processor())([{"caption": "a song", "audio": tiny.tone(1.0)}])
+    assert "ids" not in anonymous

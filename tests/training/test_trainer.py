@@ -205,7 +205,7 @@ def test_scalars_and_norms_are_not_decayed(tmp_path: Path) -> None:
     decayed = set(make_trainer(tmp_path, model).get_decay_parameter_names(model))
     assert "audio_encoder.adapter.weight" in decayed
     assert "text_projection.weight" in decayed
-    scalars = {name for name, parameter in model.named_parameters() if parameter.ndim == 0}
+    scalars = {name for name, parameter in model.named_parameters() if parameter.numel() == 1}
     assert scalars == {"logit_scale", "attention_log_temperature"}
     assert not decayed & scalars
     assert not [name for name in decayed if "norm" in name or name.endswith("bias")]

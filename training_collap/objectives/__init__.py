@@ -1,0 +1,69 @@
+"""Training objectives: one file each, behind the interface of `base.Objective`."""
+
+from dataclasses import dataclass
+
+from modeling_collap import CollapModel
+
+from .audio_self_supervision import AudioSelfSupervision
+from .base import Embeddings, Objective
+from .contrastive import ContrastiveObjective
+from .global_vector import GlobalVectorObjective
+from .sigmoid import SigmoidObjective
+from .slap import SlapObjective
+
+OBJECTIVES = ("contrastive", "sigmoid", "slap")
+
+
+@dataclass
+class ObjectiveSection:
+    """What training minimises.
+
+    Args:
+        name: "contrastive" (the paper's loss), "sigmoid" (SigLIP's) or "slap" (SLAP's, without negatives).
+        content_weighting: kappa of MusCALL's content-aware weighting of the contrastive loss, such as 0.01.
+        global_vector: share of CLAP's loss on the mean of each track's time steps, between 0 (none) and 1.
+        audio_self_supervision: share of SimCLR's loss on the audio alone, between 0 (none) and 1.
+        target_momentum: of SLAP's slowly following copy.
+    """
+
+    name: str = "contrastive"
+    content_weighting: float | None = None
+    global_vector: float = 0.0
+    audio_self_supervision: float = 0.0
+    target_momentum: float = 0.99
+
+    def __post_init__(self) -> None:
+        if self.name not in OBJECTIVES:
+            raise ValueError(f"objective.name is one of {', '.join(OBJECTIVES)}, not {self.name!r}.")
+        if self.content_weighting is not None and self.name != "contrastive":
+            raise ValueError(f"objective.content_weighting belongs to the contrastive loss, not to {self.name!r}.")
+        if self.content_weighting is not None and not self.content_weighting > 0:
+            raise ValueError(f"objective.content_weighting must be above 0, not {self.content_weighting}.")
+
+    @property
+    def needs_negatives(self) -> bool:
+        """Whether a pair alone gives nothing to learn."""
+        return self.name != "slap" or self.global_vector > 0 or self.audio_self_supervision > 0
+
+
+def build_objective(section: ObjectiveSection, model: CollapModel) -> Objective:
+    """The objective that a recipe describes, for this model.
+
+    Raises:
+        ValueError: if a number is out of its range.
+    """
+    objective: Objective
+    if section.name == "sigmoid":
+        objective = SigmoidObjective()
+    elif section.name == "slap":
+        objective = SlapObjective(model, section.target_momentum)
+    else:
+        objective = ContrastiveObjective(section.content_weighting)
+    if section.global_vector:
+        objective = GlobalVectorObjective(objective, section.global_vector)
+    if section.audio_self_supervision:
+        objective = AudioSelfSupervision(objective, section.audio_self_supervision, model.config.projection_dim)
+    return objective
+
+
+__all__ = ["OBJECTIVES", "ContrastiveObjective", "Embeddings", "Objective", "ObjectiveSection", "build_objective"]
