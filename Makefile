@@ -26,7 +26,7 @@ SONGBOOK ?= --songwriter 500 --renderings 5 --augment
 songbook: setup  ## songs with exact captions in data/songbook; SONGBOOK="..." sets the builder's options
 	$(BIN)/python -m dataset_scripts.songbook --output data/songbook $(SONGBOOK)
 
-train-mini: songbook  ## train collap-mini by its recipe
+train-mini: songbook  ## train collap-mini by its recipe; the result is runs/collap-mini/mean
 	$(BIN)/accelerate launch --num_cpu_threads_per_process $$(nproc) train.py recipes/collap-mini.yaml
 	$(BIN)/python -m training_collap.average runs/collap-mini/checkpoint-* --output runs/collap-mini/mean
 

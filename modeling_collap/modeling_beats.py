@@ -232,7 +232,8 @@ class BeatsEncoder(nn.Module):
             # torch's generator, so that whoever replays its state (gradient caching) drops the same layers again
             if not (self.training and torch.rand(()) < self.layerdrop):
                 hidden = layer(hidden, position_bias, padding)
-            states.append(hidden)
+            if output_hidden_states:  # nothing else holds a layer's output until the last one's
+                states.append(hidden)
         if self.layer_norm_first:
             hidden = states[-1] = self.layer_norm(hidden)
         return BaseModelOutput(last_hidden_state=hidden, hidden_states=tuple(states) if output_hidden_states else None)

@@ -30,7 +30,7 @@ from modeling_collap import CollapModel
 from processing_collap import CollapFeatureExtractor
 
 from .feature_store import TrackFeatures
-from .provenance import refuse_another, weights_digest
+from .provenance import extraction_settings, refuse_another, weights_digest
 
 _INDEX = "index.json"
 _MADE_FROM = b"made_from"  # in the metadata of a parquet file
@@ -183,7 +183,7 @@ class EncoderStore:
 def _made_from(rows: Dataset, model: CollapModel, feature_extractor: CollapFeatureExtractor) -> dict[str, Any]:
     """All that the states depend on, as JSON has it."""
     made_from: dict[str, Any] = {
-        "feature_extractor": json.loads(feature_extractor.to_json_string()),
+        "feature_extractor": extraction_settings(feature_extractor),
         "encoders": {},
         "weights": {},
         "dtype": "float16",

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from processing_collap import CollapFeatureExtractor
 
-from .provenance import refuse_another
+from .provenance import extraction_settings, refuse_another
 
 _INDEX = "index.json"
 
@@ -81,7 +81,7 @@ class FeatureStore:
             ValueError: if the folder holds the features of other tracks or of another feature extractor.
         """
         folder = Path(folder)
-        made_from = {"ids": list(dataset["id"]), "feature_extractor": json.loads(feature_extractor.to_json_string())}
+        made_from = {"ids": list(dataset["id"]), "feature_extractor": extraction_settings(feature_extractor)}
         if (folder / _INDEX).is_file():
             store = cls(folder)
             refuse_another(folder, {name: store._index[name] for name in made_from}, made_from)

@@ -1,11 +1,16 @@
 """What a store on disk was made from, so that it is never used for something else."""
 
 import hashlib
+import json
 from os import PathLike
 from typing import Any
 
 import torch
 from torch import nn
+
+from processing_collap import CollapFeatureExtractor
+
+_WHERE_THE_CODE_LIES = ("auto_map", "processor_class")
 
 
 def weights_digest(module: nn.Module) -> str:
@@ -15,6 +20,12 @@ def weights_digest(module: nn.Module) -> str:
         digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
         digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def extraction_settings(feature_extractor: CollapFeatureExtractor) -> dict[str, Any]:
+    """All that the features depend on; a saved and loaded extractor has the same settings as a new one."""
+    settings = json.loads(feature_extractor.to_json_string())
+    return {name: value for name, value in settings.items() if name not in _WHERE_THE_CODE_LIES}
 
 
 def refuse_another(folder: str | PathLike[str], found: dict[str, Any], wanted: dict[str, Any]) -> None:

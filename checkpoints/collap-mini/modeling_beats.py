@@ -58,11 +58,9 @@ class BeatsRelativePositionBias(nn.Module):
         self.table = nn.Embedding(config.num_buckets, config.num_attention_heads)
 
     def forward(self, num_tokens: int) -> Tensor:
-        """Bias of every key for every query: (heads, tokens, tokens)."""
-        # The bias depends on key - query only, so 2T - 1 values hold it all: query q reads the T values from T-1-q on.
+        """Bias of every distance key - query, from 1 - tokens to tokens - 1: (heads, 2 * tokens - 1)."""
         distances = torch.arange(1 - num_tokens, num_tokens, device=self.table.weight.device)
-        values = self.table(self._bucket(distances)).T  # (heads, 2 * tokens - 1)
-        return values.unfold(dimension=-1, size=num_tokens, step=1).flip(1)
+        return self.table(self._bucket(distances)).T
 
     def _bucket(self, distances: Tensor) -> Tensor:
         """Half of the buckets per sign; in each, half for exact distances and half spaced by logarithm."""
@@ -96,7 +94,7 @@ class BeatsAttention(nn.Module):
 
         Args:
             hidden: (batch, tokens, hidden).
-            position_bias: (heads, tokens, tokens), or None for none.
+            position_bias: (heads, 2 * tokens - 1), by distance as from `BeatsRelativePositionBias`, or None for none.
             padding: (batch, 1, 1, tokens), True at the keys that no query may see, or None for none.
 
         Returns:
@@ -106,28 +104,37 @@ class BeatsAttention(nn.Module):
             projection(hidden).unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )  # each (batch, heads, tokens, head_dim)
+        # From the last query to the first: see _attention_mask.
+        query = query.flip(2)
         attended = F.scaled_dot_product_attention(
             query,
             key,
             value,
             attn_mask=self._attention_mask(query, position_bias, padding),
             dropout_p=self.dropout if self.training else 0.0,
-        )
+        ).flip(2)
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
     def _attention_mask(self, query: Tensor, position_bias: Tensor | None, padding: Tensor | None) -> Tensor | None:
-        """Summand of the attention logits in the queries' dtype, broadcasting to (batch, heads, tokens, tokens)."""
-        mask = None
-        if position_bias is not None:
-            mask = position_bias.to(query.dtype)
-            if self.gated:
-                mask = self._gate(query).to(query.dtype) * mask
+        """Summand of the attention logits in the queries' dtype, broadcasting to (batch, heads, tokens, tokens).
+
+        `query` runs from the last token to the first. Then row i of the bias is the window of `position_bias` that
+        begins at i: a view, where in the other order every head's square would have to be written out.
+        """
+        ignored = None
         if padding is not None:
             # The lowest finite number, not -inf: a row of nothing but padding then averages instead of giving NaN.
             # It must be that of the queries' dtype, for float32's own turns into -inf in bfloat16.
-            mask = query.new_zeros(()) if mask is None else mask
-            mask = mask.masked_fill(padding, torch.finfo(query.dtype).min)
-        return mask
+            ignored = torch.zeros_like(padding, dtype=query.dtype).masked_fill(padding, torch.finfo(query.dtype).min)
+        if position_bias is None:
+            return ignored
+        # (heads, tokens, tokens), over the numbers of (heads, 2 * tokens - 1)
+        bias = position_bias.to(query.dtype).unfold(dimension=-1, size=query.shape[2], step=1)
+        if not self.gated:
+            return bias.contiguous() if ignored is None else ignored + bias
+        gate = self._gate(query).to(query.dtype)
+        # In one pass: this is the only tensor of (batch, heads, tokens, tokens) that attention holds.
+        return gate * bias if ignored is None else torch.addcmul(ignored, gate, bias)
 
     def _gate(self, query: Tensor) -> Tensor:
         """Factor on the position bias, per query: (batch, heads, tokens, 1)."""
@@ -225,7 +232,8 @@ class BeatsEncoder(nn.Module):
             # torch's generator, so that whoever replays its state (gradient caching) drops the same layers again
             if not (self.training and torch.rand(()) < self.layerdrop):
                 hidden = layer(hidden, position_bias, padding)
-            states.append(hidden)
+            if output_hidden_states:  # nothing else holds a layer's output until the last one's
+                states.append(hidden)
         if self.layer_norm_first:
             hidden = states[-1] = self.layer_norm(hidden)
         return BaseModelOutput(last_hidden_state=hidden, hidden_states=tuple(states) if output_hidden_states else None)

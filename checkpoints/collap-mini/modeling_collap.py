@@ -77,14 +77,15 @@ class CollapModel(CollapPreTrainedModel):
         _drop_pooler(self.text_model)
         self.text_projection = nn.Linear(config.text_config.hidden_size, config.projection_dim)
         self.audio_encoder = CollapAudioEncoder(config)
-        logit_scale = torch.tensor(float(config.logit_scale_init))
+        # Of one element, not none: FSDP shards no scalars.
+        logit_scale = torch.tensor([float(config.logit_scale_init)])
         if config.learn_logit_scale:
             self.logit_scale = nn.Parameter(logit_scale)
         else:
             # A buffer: `from_pretrained` would hand back a frozen parameter as a trainable one.
             self.register_buffer("logit_scale", logit_scale)
         if config.learn_attention_temperature:
-            self.attention_log_temperature = nn.Parameter(torch.zeros(()))
+            self.attention_log_temperature = nn.Parameter(torch.zeros(1))
         self.post_init()
 
     @classmethod
@@ -142,13 +143,13 @@ class CollapModel(CollapPreTrainedModel):
     def attention_temperature(self) -> Tensor | float:
         """Factor on the similarities inside both attentions of eqs (3) and (4)."""
         if self.config.learn_attention_temperature:
-            return self.attention_log_temperature.exp()
+            return self.attention_log_temperature[0].exp()
         return self.config.attention_temperature
 
     @property
     def logit_factor(self) -> Tensor:
         """Factor on the fused scores in the loss, at most 100."""
-        return self.logit_scale.float().clamp(max=_MAX_LOG_LOGIT_SCALE).exp()
+        return self.logit_scale[0].float().clamp(max=_MAX_LOG_LOGIT_SCALE).exp()
 
     def get_audio_features(
         self,
@@ -156,10 +157,14 @@ class CollapModel(CollapPreTrainedModel):
         input_features_lengths: Tensor | None = None,
         fbank: Tensor | None = None,
         fbank_lengths: Tensor | None = None,
+        whisper_states: Tensor | None = None,
+        beats_states: Tensor | None = None,
         **_: Any,
     ) -> tuple[Tensor, Tensor]:
         """h_A of every track: features (N, T, D) and lengths (N,) in time steps. See `CollapAudioEncoder.forward`."""
-        return self.audio_encoder(input_features, input_features_lengths, fbank, fbank_lengths)
+        return self.audio_encoder(
+            input_features, input_features_lengths, fbank, fbank_lengths, whisper_states, beats_states
+        )
 
     def get_text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None, **_: Any) -> Tensor:
         """One vector per text.
@@ -221,16 +226,22 @@ class CollapModel(CollapPreTrainedModel):
         input_features_lengths: Tensor | None = None,
         fbank: Tensor | None = None,
         fbank_lengths: Tensor | None = None,
+        whisper_states: Tensor | None = None,
+        beats_states: Tensor | None = None,
         return_loss: bool = False,
     ) -> CollapOutput:
         """Scores every track of the batch against every text. The inputs are what `CollapProcessor` returns.
+
+        States of the audio encoders that were computed before may stand for their features, see `get_audio_features`.
 
         Args:
             return_loss: also compute eq (8), where the i-th text describes the i-th track.
         """
         if input_ids is None:
             raise ValueError("input_ids are missing; for audio alone call get_audio_features.")
-        audio_features, lengths = self.audio_encoder(input_features, input_features_lengths, fbank, fbank_lengths)
+        audio_features, lengths = self.get_audio_features(
+            input_features, input_features_lengths, fbank, fbank_lengths, whisper_states, beats_states
+        )
         text_embeds = self.get_text_features(input_ids, attention_mask)  # (M, D)
         fused = self.score(audio_features, lengths, text_embeds).fused  # (N, M)
         logits = fused * self.logit_factor  # (N, M)

@@ -6,6 +6,7 @@ import pytest
 import tiny
 import torch
 
+from processing_collap import CollapProcessor
 from training_collap import CaptionedTracks, CollapCollator, FeatureStore
 
 
@@ -39,6 +40,14 @@ def test_a_complete_store_is_kept(store: FeatureStore) -> None:
     again = FeatureStore.build(store.folder, tiny.rows(3), tiny.processor().feature_extractor)
     assert again.ids == store.ids
     assert index.stat().st_mtime_ns == written
+
+
+def test_a_saved_extractor_reads_the_same_store(store: FeatureStore, tmp_path: Path) -> None:
+    """What stands in its file about where its code lies makes no other features."""
+    tiny.processor().save_pretrained(tmp_path)
+    loaded = CollapProcessor.from_pretrained(tmp_path).feature_extractor
+    assert loaded.to_dict() != tiny.processor().feature_extractor.to_dict()
+    assert FeatureStore.build(store.folder, tiny.rows(3), loaded).ids == store.ids
 
 
 def test_a_store_of_something_else_is_refused(store: FeatureStore) -> None:
