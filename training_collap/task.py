@@ -56,6 +56,10 @@ class TrainingTask(nn.Module):
     def gradient_checkpointing_enable(self, **options: Any) -> None:
         self.model.gradient_checkpointing_enable(**options)
 
+    def activation_checkpointing_enable(self, **options: Any) -> None:
+        """The same by the name that transformers 5.23 gives it."""
+        self.model.activation_checkpointing_enable(**options)
+
     def gradient_checkpointing_disable(self) -> None:
         self.model.gradient_checkpointing_disable()
 

@@ -196,4 +196,5 @@ def test_a_build_that_was_killed_goes_on(songs: Dataset, store: EncoderStore, tm
     assert not list(tmp_path.glob("*.partial"))
     for track in range(len(songs)):
         for name, values in store.read(track).items():
-            assert torch.equal(resumed.read(track)[name], values)
+            # Windows may meet in other batches, and half precision may round the last bit otherwise.
+            torch.testing.assert_close(resumed.read(track)[name], values, atol=5e-3, rtol=5e-3)

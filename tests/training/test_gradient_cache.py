@@ -55,8 +55,10 @@ def in_one_graph(task: TrainingTask, batch: dict[str, Tensor], chunk: int) -> Te
     return task(step="objective", embeddings={**texts, **encode("tracks", audio, all_text_embeds=texts["text_embeds"])})
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize(("backbone", "chunk"), [("gpt2", 2), ("roberta", 1), ("gpt2", 8)])
+@pytest.mark.parametrize(
+    ("backbone", "chunk", "objective"),
+    [*(("gpt2", 2, objective) for objective in OBJECTIVES), ("roberta", 1, "contrastive"), ("gpt2", 8, "contrastive")],
+)
 def test_cached_equals_uncached_with_dropout(backbone: str, chunk: int, objective: str) -> None:
     """Five pairs: the last chunk of two is short, and a chunk of eight is the whole batch."""
     task = make_task(backbone, OBJECTIVES[objective], dropout=0.2)
@@ -91,12 +93,11 @@ def test_dropout_is_replayed() -> None:
     assert not torch.allclose(first["model.text_projection.weight"], gradients_of(task)["model.text_projection.weight"])
 
 
-@pytest.mark.parametrize("chunk", [1, 3])
-def test_in_the_trainer(chunk: int, tmp_path: Path) -> None:
+def test_in_the_trainer(tmp_path: Path) -> None:
     """One optimizer step over two accumulated batches, the gradients and the logged loss."""
     options = {"batch": 4, "songs": 8, "gradient_accumulation_steps": 2}
     expected, expected_loss, _ = gradients.first_step(tmp_path, **options)
-    got, loss, _ = gradients.first_step(tmp_path, cached_batch_chunk=chunk, **options)
+    got, loss, _ = gradients.first_step(tmp_path, cached_batch_chunk=3, **options)
     assert loss == pytest.approx(expected_loss, abs=1e-5)
     assert set(got) == set(expected)
     for name, gradient in expected.items():
@@ -144,6 +145,5 @@ def test_memory_is_that_of_a_chunk() -> None:
             else:
                 cached_step(task, batch, chunk, autocast=nullcontext, no_sync=nullcontext)
         peaks[pairs, chunk] = graph.peak
-    print(peaks)
     assert peaks[64, 4] < 1.3 * peaks[4, 4]
     assert peaks[64, 64] > 8 * peaks[4, 4], "the plain batch of 64 needs far more"
