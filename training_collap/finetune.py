@@ -1,6 +1,7 @@
 """Fine-tuning a model on one's own music, with retrieval before and after."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,9 @@ def _table(comparison: Comparison) -> Table:
             name = f"eval_{direction}_{metric}"
             numbers = (by_chance, comparison.before[name], comparison.after[name])
             table.add_row(f"{words}, {metric.replace('_', ' ')}", *(f"{number:.1f}" for number in numbers))
+    # Where ranks of a few tracks hardly move, the loss does: that of a model that holds all for equal is the logarithm.
+    losses = (math.log(comparison.tracks), comparison.before["eval_loss"], comparison.after["eval_loss"])
+    table.add_row("loss", *(f"{loss:.2f}" for loss in losses))
     return table
 
 

@@ -88,11 +88,16 @@ def loss_of(folder: Path, rows: Dataset) -> float:
     return float(CollapModel.from_pretrained(folder)(**inputs, return_loss=True).loss)
 
 
-def test_a_dataset_in_the_schema(recipe: Path, tmp_path: Path) -> None:
+def test_a_dataset_in_the_schema_with_a_frozen_encoder(recipe: Path, tmp_path: Path) -> None:
     dataset = tiny.write_dataset(tmp_path / "songs", train=3, validation=2)
-    code, said = invoke("--dataset", dataset, "--output", tmp_path / "run", "--recipe", recipe, "training.max_steps=1")
+    overrides = ["training.max_steps=1", "model.freeze=[whisper]", "model.lora=null"]
+    code, said = invoke("--dataset", dataset, "--output", tmp_path / "run", "--recipe", recipe, *overrides)
     assert code == 0, said
     assert json.loads((tmp_path / "run" / "finetuning.json").read_text())["tracks"] == 2
+    before, after = tiny.model().state_dict(), CollapModel.from_pretrained(tmp_path / "run").state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {"text_model.h.0.mlp.c_fc.weight", "audio_encoder.adapter.weight"} <= changed
+    assert not [name for name in changed if name.startswith("audio_encoder.whisper.")]
 
 
 def test_which_tracks_validate_depends_on_their_bytes_alone(music: Path, tmp_path: Path) -> None:
