@@ -55,6 +55,11 @@ def check_settings(recipe: "Recipe") -> None:
             "a batch of one has no negatives to learn from: raise training.per_device_train_batch_size, "
             "or set objective.name=slap, which needs none."
         )
+    if recipe.model.lora is not None and os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
+        raise ValueError(
+            "model.lora does not go with FSDP, which cuts the weights that adapters are merged into: "
+            "use recipes/accelerate/ddp.yaml."
+        )
     if recipe.data.encoder_store is not None and recipe.data.feature_store is not None:
         raise ValueError(
             "data.encoder_store and data.feature_store exclude each other: the encoders' states are enough."

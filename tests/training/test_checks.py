@@ -131,6 +131,14 @@ def test_one_process_on_several_gpus(write: Callable[..., Path]) -> None:
         checks.check_settings(recipe)
 
 
+def test_adapters_are_not_sharded(write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = load_recipe(write(), ["model.lora.r=2"])
+    checks.check_settings(recipe)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")  # as `accelerate launch` sets it
+    with pytest.raises(ValueError, match=r"model\.lora does not go with FSDP"):
+        checks.check_settings(recipe)
+
+
 @pytest.mark.parametrize("name", ["wandb", "trackio", "tensorboard"])
 def test_reports_that_are_not_installed(write: Callable[..., Path], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(checks._REPORTS, name, lambda: False)
