@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dataset_scripts.songbook.composition import Section
+from dataset_scripts.whole_files import whole_file
 
 from .library import Failure, Match
 from .locate import Location, Span
@@ -99,9 +100,8 @@ def write_page(report: Report, folder: Path) -> Path:
     environment.filters |= {"clock": clock, "url": partial(_url, folder=folder)}
     page = environment.get_template("demo.html.j2").render(report=report, timeline=draw_timeline, section_at=section_at)
     path = folder / PAGE
-    temporary = folder / f".{PAGE}.{os.getpid()}.tmp"
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
     return path
 
 

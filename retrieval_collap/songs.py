@@ -2,7 +2,6 @@
 
 import hashlib
 import multiprocessing
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from dataset_scripts.songbook.arranger import arrange
 from dataset_scripts.songbook.caption import write_caption
 from dataset_scripts.songbook.render import encode, render
 from dataset_scripts.songbook.songwriter import split_of, write_song
+from dataset_scripts.whole_files import whole_file
 
 from .queries import Query
 
@@ -103,6 +103,5 @@ def _one_thread() -> None:
 
 def _render_file(arrangement: Arrangement, path: Path, sampling_rate: int) -> None:
     content = encode(render(arrangement, sampling_rate=sampling_rate), sampling_rate, "flac")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)

@@ -17,6 +17,8 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
+from dataset_scripts.whole_files import whole_file
+
 logger = logging.getLogger(__name__)
 
 _SEAL = "seal.json"
@@ -47,9 +49,9 @@ class SealedCheckpoints(TrainerCallback):
 def seal_checkpoint(folder: str | os.PathLike[str]) -> None:
     """Declares a checkpoint whole as it is now."""
     folder = Path(folder)
-    partial = folder / f"{_SEAL}.partial"
-    partial.write_text(json.dumps(_sizes(folder), indent=2))
-    partial.replace(folder / _SEAL)
+    sizes = _sizes(folder)
+    with whole_file(folder / _SEAL) as temporary:
+        temporary.write_text(json.dumps(sizes, indent=2))
 
 
 def is_whole(folder: str | os.PathLike[str]) -> bool:

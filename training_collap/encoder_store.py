@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
+from dataset_scripts.whole_files import whole_file
 from modeling_collap import CollapModel
 from processing_collap import CollapFeatureExtractor
 
@@ -296,6 +297,5 @@ def _write_index(folder: Path, made_from: dict[str, Any]) -> None:
         "frames": {name: table[name].to_pylist() for name in names},
         "shapes": shapes,
     }
-    partial = folder / f"{_INDEX}.partial"
-    partial.write_text(json.dumps(index))
-    partial.rename(folder / _INDEX)
+    with whole_file(folder / _INDEX) as temporary:
+        temporary.write_text(json.dumps(index))

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
+from dataset_scripts.whole_files import whole_file
 from processing_collap import CollapFeatureExtractor
 
 from .provenance import extraction_settings, refuse_another
@@ -104,9 +105,8 @@ class FeatureStore:
             for file in files.values():
                 file.close()
         # The index is what makes the store complete, so it comes last and at once.
-        partial = folder / f"{_INDEX}.partial"
-        partial.write_text(json.dumps({**made_from, "windows": windows, "arrays": arrays}))
-        partial.rename(folder / _INDEX)
+        with whole_file(folder / _INDEX) as temporary:
+            temporary.write_text(json.dumps({**made_from, "windows": windows, "arrays": arrays}))
         return cls(folder)
 
 

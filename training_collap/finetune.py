@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from dataset_scripts.whole_files import whole_file
+
 from .building import load_processor
 from .checks import check_settings
 from .own_music import read_own_music, write_dataset
@@ -97,7 +99,8 @@ def finetune(settings: FinetuneSettings, console: Console) -> Comparison:
     after = train(trainer, recipe)
     tracks: Any = trainer.eval_dataset
     comparison = Comparison(len(tracks), _at_the_start(trainer), after)
-    (settings.output / _RESULTS).write_text(json.dumps(vars(comparison), indent=2) + "\n")
+    with whole_file(settings.output / _RESULTS) as temporary:
+        temporary.write_text(json.dumps(vars(comparison), indent=2) + "\n")
     console.print(_table(comparison))
     return comparison
 

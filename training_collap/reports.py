@@ -15,6 +15,8 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import ExportableState
 
+from dataset_scripts.whole_files import whole_file
+
 from .recipe import Recipe
 
 METRICS_FILE = "metrics.json"
@@ -116,7 +118,8 @@ def write_metrics(trainer: Trainer, recipe: Recipe, metrics: dict[str, float], s
         "versions": _versions(),
         "recipe": resolved(recipe),
     }
-    (Path(arguments.output_dir or "") / METRICS_FILE).write_text(json.dumps(report, indent=2) + "\n")
+    with whole_file(Path(arguments.output_dir or "") / METRICS_FILE) as temporary:
+        temporary.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def resolved(recipe: Recipe) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..schema import dataset_features
+from ..whole_files import whole_file
 from .arrangement import Arrangement
 from .arranger import arrange
 from .caption import write_caption
@@ -213,15 +214,10 @@ def _write_shard(path: Path, jobs: Sequence[Job], settings: SongbookSettings) ->
     """Make the rows of one shard, write them in small row groups, and give the file its name when it is complete."""
     schema = dataset_features(sampling_rate=settings.sampling_rate).arrow_schema
     failures: list[Failure] = []
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            rows = _rows(jobs, settings, failures)
-            while group := list(islice(rows, settings.rows_per_group)):
-                writer.write_table(pa.Table.from_pylist(group, schema=schema))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        rows = _rows(jobs, settings, failures)
+        while group := list(islice(rows, settings.rows_per_group)):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
     return failures
 
 
@@ -247,9 +243,8 @@ def _rows(jobs: Sequence[Job], settings: SongbookSettings, failures: list[Failur
 
 
 def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _progress() -> Progress:
