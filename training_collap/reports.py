@@ -115,7 +115,7 @@ def write_metrics(trainer: Trainer, recipe: Recipe, metrics: dict[str, float], s
         "processes": arguments.world_size,
         "device": _device_name(arguments.device),
         "seed": arguments.seed,
-        "versions": _versions(),
+        "versions": versions(),
         "recipe": resolved(recipe),
     }
     with whole_file(Path(arguments.output_dir or "") / METRICS_FILE) as temporary:
@@ -129,7 +129,8 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
     return {**sections, "training": training}
 
 
-def _versions() -> dict[str, str | None]:
+def versions() -> dict[str, str | None]:
+    """Of what results depend on, and the commit of this checkout."""
     return {
         "collap": _collap_version(),
         "revision": _revision(),

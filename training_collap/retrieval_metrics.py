@@ -1,41 +1,23 @@
-"""Retrieval metrics of a square score matrix, with ties counted against the model."""
+"""Retrieval metrics of torch score matrices; the maths is that of `metrics.retrieval.ranking`."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
-RECALL_AT = (1, 5, 20, 100)
+from metrics.retrieval import ranking
+from metrics.retrieval.ranking import RECALL_AT
 
 
 def retrieval_metrics(scores: Tensor, recall_at: tuple[int, ...] = RECALL_AT) -> dict[str, float]:
-    """Recall, mAP@10 and median rank of the matching item, where item i belongs to query i.
-
-    Args:
-        scores: (queries, items), one row a query; square.
-        recall_at: the k of R@k.
-
-    Returns:
-        `R@k` and `mAP@10` in percent, `median_rank` counted from 1. An item that ties with the match stands before it,
-        so equal scores never help. With one match a query, the average precision at 10 is 1 / rank, or 0 past rank 10.
-
-    Raises:
-        ValueError: if the matrix is not square, is empty, or holds a value that is not finite.
-    """
-    if scores.ndim != 2 or scores.shape[0] != scores.shape[1] or scores.numel() == 0:
-        raise ValueError(f"retrieval metrics need a square score matrix that is not empty, not {tuple(scores.shape)}.")
-    if not bool(torch.isfinite(scores).all()):
-        raise ValueError("the score matrix holds values that are not finite.")
-    ranks = (scores >= scores.diagonal()[:, None]).sum(1).double()  # (queries,)
-    metrics = {f"R@{k}": 100 * float((ranks <= k).double().mean()) for k in recall_at}
-    metrics["mAP@10"] = 100 * float(torch.where(ranks <= 10, 1 / ranks, 0.0).mean())
-    metrics["median_rank"] = float(ranks.quantile(0.5))
-    return metrics
+    """`metrics.retrieval.ranking.retrieval_metrics` of square scores (queries, items), item i belonging to query i."""
+    return ranking.retrieval_metrics(_array(scores), recall_at=recall_at)
 
 
 def both_directions(scores: Tensor) -> dict[str, float]:
-    """`retrieval_metrics` of text-to-audio and audio-to-text, from scores (tracks, texts)."""
-    directions = {"text_to_audio": scores.T, "audio_to_text": scores}
-    return {
-        f"{direction}_{name}": value
-        for direction, matrix in directions.items()
-        for name, value in retrieval_metrics(matrix).items()
-    }
+    """`metrics.retrieval.ranking.both_directions` of square scores (tracks, texts), text i belonging to track i."""
+    return ranking.both_directions(_array(scores))
+
+
+def _array(scores: Tensor) -> np.ndarray:
+    """Scores on any device, in any precision (numpy has no bfloat16), as an array; no two scores become equal."""
+    return scores.detach().to("cpu", torch.promote_types(scores.dtype, torch.float32)).numpy()

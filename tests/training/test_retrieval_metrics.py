@@ -18,13 +18,14 @@ def oracle(scores: torch.Tensor, recall_at: tuple[int, ...]) -> dict[str, float]
     count, ordered = len(ranks), sorted(ranks)
     middle = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
     precision = sum(1 / rank for rank in ranks if rank <= 10) / count
+    reciprocal = sum(1 / rank for rank in ranks) / count
     recalls = {f"R@{k}": 100 * sum(rank <= k for rank in ranks) / count for k in recall_at}
-    return {**recalls, "mAP@10": 100 * precision, "median_rank": middle}
+    return {**recalls, "mAP@10": 100 * precision, "MRR": 100 * reciprocal, "median_rank": middle}
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 40, 131])
 @pytest.mark.parametrize("levels", [2, 5, None])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 def test_oracle(size: int, levels: int | None, dtype: torch.dtype) -> None:
     """`levels` different values only: then most scores tie."""
     generator = torch.Generator().manual_seed(size)
@@ -38,7 +39,13 @@ def test_oracle(size: int, levels: int | None, dtype: torch.dtype) -> None:
 
 def test_collapsed_model_earns_nothing() -> None:
     metrics = retrieval_metrics(torch.zeros(101, 101))
-    assert metrics == {"R@1": 0, "R@5": 0, "R@20": 0, "R@100": 0, "mAP@10": 0, "median_rank": 101}
+    recalls = {"R@1": 0, "R@5": 0, "R@20": 0, "R@100": 0}
+    assert metrics == pytest.approx({**recalls, "mAP@10": 0, "MRR": 100 / 101, "median_rank": 101})
+
+
+def test_scores_of_a_running_graph() -> None:
+    scores = torch.eye(4, requires_grad=True)
+    assert retrieval_metrics(scores * 2)["R@1"] == 100
 
 
 def test_directions() -> None:
