@@ -4,13 +4,9 @@
 is the most held at once beyond the inputs, gradients included; "apart" is the largest difference between fused scores.
 """
 
-import json
-import statistics
-import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -22,6 +18,8 @@ from rich.table import Table
 from torch import Tensor
 
 from modeling_collap.alignment import AlignmentScores, alignment_scores
+
+from .comparison import compare, headings
 
 
 @dataclass(frozen=True)
@@ -51,30 +49,6 @@ def unfolded_scores(
     return AlignmentScores(kernel, temporal, 0.5 * (kernel + temporal))
 
 
-def seconds(run: Callable[[], object]) -> float:
-    """Processor time, which on one thread is the wall clock's less what the machine's other work takes."""
-    start = time.process_time()
-    run()
-    return time.process_time() - start
-
-
-def peak_bytes(run: Callable[[], object]) -> int:
-    """The most bytes of tensors alive at once while `run` ran, beyond those alive before."""
-    with torch.profiler.profile(
-        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True, acc_events=True
-    ) as profile:
-        run()
-    with tempfile.TemporaryDirectory() as folder:
-        trace = Path(folder) / "trace.json"
-        profile.export_chrome_trace(str(trace))
-        events = json.loads(trace.read_text())["traceEvents"]
-    held = peak = 0
-    for event in sorted((e for e in events if e["name"] == "[memory]"), key=lambda e: e["ts"]):
-        held += event["args"]["Bytes"]
-        peak = max(peak, held)
-    return peak
-
-
 def measure(case: Case, tracks: int, texts: int, size: int, rounds: int) -> list[str]:
     """One row of the table."""
     generator = torch.Generator().manual_seed(0)
@@ -88,25 +62,12 @@ def measure(case: Case, tracks: int, texts: int, size: int, rounds: int) -> list
             torch.autograd.grad(fused.sum(), (audio, text))
         return fused.detach()
 
-    contenders = (unfolded_scores, alignment_scores)
-    plain, ours = (run(scores) for scores in contenders)  # also the warm-up
-    difference = (plain - ours).abs().max().item()
-    times = [[seconds(lambda s=scores: run(s)) for scores in contenders] for _ in range(rounds)]  # type: ignore[misc]
-    plain_time, our_time = (statistics.median(column) for column in zip(*times, strict=True))
-    ratio = statistics.median(a / b for a, b in times)
-    plain_bytes, our_bytes = (peak_bytes(lambda s=scores: run(s)) for scores in contenders)  # type: ignore[misc]
     return [
         f"{case.steps}",
         f"{case.kernel_size}",
         f"{case.stride}",
         "forward + backward" if case.backward else "forward",
-        f"{plain_time * 1e3:,.0f} ms",
-        f"{our_time * 1e3:,.0f} ms",
-        f"{ratio:.1f} x",
-        f"{plain_bytes / 1e6:,.0f} MB",
-        f"{our_bytes / 1e6:,.1f} MB",
-        f"{plain_bytes / our_bytes:.1f} x",
-        f"{difference:.0e}",
+        *compare(partial(run, unfolded_scores), partial(run, alignment_scores), rounds),
     ]
 
 
@@ -119,9 +80,7 @@ def main(
     """Time and memory of `alignment_scores` against unfolding, as ratios in one run."""
     torch.set_num_threads(1)
     table = Table(title=f"Alignment scores, N = {tracks}, M = {texts}, D = {size}, float32, one thread")
-    for heading in ["T", "H", "S", "pass"]:
-        table.add_column(heading, justify="right")
-    for heading in ("unfolded", "ours", "faster", "unfolded", "ours", "less memory", "apart"):
+    for heading in ("T", "H", "S", "pass", *headings("unfolded")):
         table.add_column(heading, justify="right")
     console = Console(width=150)
     for case in track(CASES, "measuring", console=console):

@@ -8,9 +8,6 @@ of the order of 1.
 """
 
 import copy
-import statistics
-import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Annotated, cast
 
@@ -23,7 +20,7 @@ from torch import Tensor, nn
 from modeling_collap import BeatsConfig
 from modeling_collap.modeling_beats import BeatsAttention, BeatsModel, BeatsRelativePositionBias
 
-from .alignment import peak_bytes, seconds
+from .comparison import compare, headings
 
 _SHRINK = 32  # the original divides the logits by it and multiplies them again, against overflow in float16
 
@@ -81,23 +78,6 @@ def eager_copy(model: BeatsModel, items: int) -> BeatsModel:
     return model
 
 
-def cuda_seconds(run: Callable[[], object]) -> float:
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    run()
-    torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def cuda_peak_bytes(run: Callable[[], object]) -> int:
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
-    held = torch.cuda.memory_allocated()
-    run()
-    torch.cuda.synchronize()
-    return torch.cuda.max_memory_allocated() - held
-
-
 @torch.no_grad()
 def measure(config: BeatsConfig, device: str, precision: str, windows: int, frames: int, rounds: int) -> list[str]:
     """One row of the table: ours in `precision` against the original's attention in float32."""
@@ -116,24 +96,7 @@ def measure(config: BeatsConfig, device: str, precision: str, windows: int, fram
     def run_eager() -> Tensor:
         return eager(fbank).last_hidden_state
 
-    contenders = (run_eager, run_ours)
-    difference = (run_eager() - run_ours()).abs().max().item()  # also the warm-up
-    timed, peak = (cuda_seconds, cuda_peak_bytes) if device == "cuda" else (seconds, peak_bytes)
-    times = [[timed(run) for run in contenders] for _ in range(rounds)]
-    eager_time, our_time = (statistics.median(column) for column in zip(*times, strict=True))
-    ratio = statistics.median(a / b for a, b in times)
-    eager_bytes, our_bytes = (peak(run) for run in contenders)
-    return [
-        device,
-        precision,
-        f"{eager_time * 1e3:,.0f} ms",
-        f"{our_time * 1e3:,.0f} ms",
-        f"{ratio:.2f} x",
-        f"{eager_bytes / 1e6:,.0f} MB",
-        f"{our_bytes / 1e6:,.0f} MB",
-        f"{eager_bytes / our_bytes:.1f} x",
-        f"{difference:.0e}",
-    ]
+    return [device, precision, *compare(run_eager, run_ours, rounds, device)]
 
 
 def main(
@@ -152,7 +115,7 @@ def main(
         title=f"BEATs, {layers} layers of {config.hidden_size}, {seconds_per_window:g} s ({tokens} tokens), forward, "
         f"CPU threads: {threads}; the original's attention in float32 against ours"
     )
-    for heading in ("on", "ours in", "original's", "ours", "faster", "original's", "ours", "less memory", "apart"):
+    for heading in ("on", "ours in", *headings("original's")):
         table.add_column(heading, justify="right")
     table.add_row(*measure(config, "cpu", "float32", 1, frames, rounds))
     if torch.cuda.is_available():

@@ -6,13 +6,11 @@ from typing import Any
 MIN_OVERLAP = 3.0  # seconds: less of a passage is too little to hear what it describes
 
 
-def crop_caption(row: Mapping[str, Any], start: float, end: float, *, keep_global: bool = True) -> str:
-    """The caption of `start`-`end` (seconds from the start of the track) of a row in the dataset schema.
+def crop_sections(row: Mapping[str, Any], start: float, end: float) -> list[Mapping[str, Any]]:
+    """The sections of a row in the dataset schema whose passages speak of `start`-`end` (seconds of the track).
 
     A passage is kept where it overlaps the crop by `MIN_OVERLAP` seconds or by half of the crop; where none does, the
-    one with the longest overlap is. Passages say what is heard and not when, so the crop's caption has no times: they
-    would be those of the whole track. With `keep_global` the global caption comes first; it stands alone where no
-    passage lies in the crop.
+    one with the longest overlap is.
 
     Raises:
         ValueError: the crop is empty.
@@ -26,11 +24,25 @@ def crop_caption(row: Mapping[str, Any], start: float, end: float, *, keep_globa
     ]
     longest = max((overlap for overlap, _ in overlaps), default=0.0)
     wanted = min(MIN_OVERLAP, 0.5 * (end - start), longest)
-    kept = [section for overlap, section in overlaps if overlap >= wanted > 0]
-    lines = [
-        f"{section['label'].capitalize()}: {section['caption']}" if section["label"] else section["caption"]
-        for section in kept
-    ]
+    return [section for overlap, section in overlaps if overlap >= wanted > 0]
+
+
+def section_line(section: Mapping[str, Any]) -> str:
+    """What a section is and what is heard in it, without its times."""
+    return f"{section['label'].capitalize()}: {section['caption']}" if section["label"] else section["caption"]
+
+
+def crop_caption(row: Mapping[str, Any], start: float, end: float, *, keep_global: bool = True) -> str:
+    """The caption of `start`-`end` (seconds from the start of the track) of a row in the dataset schema.
+
+    Passages say what is heard and not when, so the crop's caption has no times: they would be those of the whole track.
+    With `keep_global` the global caption comes first; it stands alone where no passage lies in the crop, see
+    `crop_sections`.
+
+    Raises:
+        ValueError: the crop is empty.
+    """
+    lines = [section_line(section) for section in crop_sections(row, start, end)]
     if keep_global or not lines:
         lines.insert(0, row["global_caption"])
     return "\n".join(line for line in lines if line)

@@ -7,6 +7,8 @@ from .configuration_collap import BeatsConfig, CollapConfig
 from .contrastive_loss import contrastive_loss
 from .modeling_beats import BeatsModel
 from .modeling_collap import CollapModel, CollapOutput
+from .structure import structure_scores
+from .text_features import CollapTextFeatures
 
 # Where this package is installed, saved models load without running the code beside their weights.
 AutoConfig.register("collap", CollapConfig, exist_ok=True)
@@ -19,7 +21,9 @@ __all__ = [
     "CollapConfig",
     "CollapModel",
     "CollapOutput",
+    "CollapTextFeatures",
     "alignment_scores",
     "attention_maps",
     "contrastive_loss",
+    "structure_scores",
 ]

@@ -22,10 +22,10 @@ def average(
     """Writes the averaged model with the last checkpoint's configuration and processor."""
     if missing := [str(folder) for folder in checkpoints if not (folder / "config.json").is_file()]:
         raise typer.BadParameter(f"no checkpoint in {', '.join(missing)}")
-    model = CollapModel.from_pretrained(checkpoints[-1])
-    states = [CollapModel.from_pretrained(folder).state_dict() for folder in checkpoints]
-    model.load_state_dict({name: torch.stack([state[name] for state in states]).mean(0) for name in states[-1]})
-    model.save_pretrained(output)
+    models = [CollapModel.from_pretrained(folder) for folder in checkpoints]
+    states, last = [model.state_dict() for model in models], models[-1]
+    last.load_state_dict({name: torch.stack([state[name] for state in states]).mean(0) for name in states[-1]})
+    last.save_pretrained(output)
     CollapProcessor.from_pretrained(checkpoints[-1]).save_pretrained(output)
     typer.echo(f"the mean of {len(checkpoints)} checkpoints is in {output}")
 

@@ -16,12 +16,15 @@ from modeling_collap import CollapModel
 
 @torch.no_grad()
 def center_projections(model: CollapModel, batch: BatchFeature) -> None:
-    """Moves both projections' biases so that the embeddings of `batch`, an output of the processor, average to zero."""
+    """Moves the projections' biases so that the embeddings of `batch`, an output of the processor, average to zero."""
     training = model.training
     model.eval()
     inputs: Any = batch.to(model.device)
     features, lengths = model.get_audio_features(**inputs)  # (N, T, D), (N,)
     valid = torch.arange(features.shape[1], device=features.device) < lengths[:, None]  # (N, T)
     model.audio_encoder.adapter.bias.sub_(features[valid].mean(0))
-    model.text_projection.bias.sub_(model.get_text_features(**inputs).mean(0))
+    texts = model.encode_text(**inputs)
+    model.text_projection.bias.sub_(texts.text_embeds.mean(0))
+    if texts.passage_embeds is not None and texts.passage_places is not None:
+        model.passage_projection.bias.sub_(texts.passage_embeds[texts.passage_places >= 0].mean(0))
     model.train(training)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import BatchFeature
 
@@ -15,6 +17,9 @@ class CollapCollator:
 
     Audio passes through the processor, the same road as in use. What a store has computed before, features or states
     of the encoders, is padded to the most windows of any track and stays in half precision; the model casts it.
+
+    Where the examples tell when their passages are heard, the batch has `passage_spans` (n, P, 2), shares of a track's
+    length, -1 where that is not known.
 
     The batch also carries the examples' `ids`, a list of strings, as its last entry: the model has no such input, but
     whoever finds fault with a batch can name its tracks. Last, because the batch size is read off the first entry.
@@ -36,6 +41,18 @@ class CollapCollator:
                 sampling_rate=self.processor.feature_extractor.sampling_rate,
                 return_tensors="pt",
             )
+        if "spans" in examples[0] and "passage_places" in batch:
+            spans = [example["spans"] for example in examples]
+            batch["passage_spans"] = _spans(spans, batch["passage_places"].shape[1])
         if "id" in examples[0]:
             batch["ids"] = [example["id"] for example in examples]
         return batch
+
+
+def _spans(spans: list[list[tuple[float, float] | None]], passages: int) -> Tensor:
+    rows = torch.full((len(spans), passages, 2), -1.0)
+    for row, found in zip(rows, spans, strict=True):
+        for passage, span in enumerate(found):
+            if span is not None:
+                row[passage] = torch.tensor(span)
+    return rows

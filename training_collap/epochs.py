@@ -1,22 +1,27 @@
-"""The epoch, told to what orders the examples."""
+"""The epoch, told to what chooses and orders the examples."""
 
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 
-class EpochOfSamplers(TrainerCallback):
-    """Tells every sampler of the training data its epoch.
+class EpochTeller(TrainerCallback):
+    """Tells the training set and every sampler of it their epoch.
 
-    The Trainer does so too, but where a run goes on within an epoch on several processes, accelerate wraps the samplers
-    once more than it unwraps them, and the rest of the epoch would come in the order of the first one.
+    The Trainer leaves that to the data loader, which on several processes tells its sampler and not the set. And where
+    a run goes on within an epoch on several processes, accelerate wraps the samplers once more than it unwraps them, so
+    that the rest of the epoch would come in the order of the first one.
     """
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        sampler = kwargs["train_dataloader"].batch_sampler
+        loader, epoch = kwargs["train_dataloader"], int(state.epoch or 0)
+        sampler = loader.batch_sampler
+        listeners = [loader.dataset]
         while sampler is not None:
-            if hasattr(sampler, "set_epoch"):
-                sampler.set_epoch(int(state.epoch or 0))
+            listeners.append(sampler)
             sampler = getattr(sampler, "batch_sampler", getattr(sampler, "sampler", None))
+        for listener in listeners:
+            if hasattr(listener, "set_epoch"):
+                listener.set_epoch(epoch)

@@ -16,9 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .gathering import gather_rows
 from .objectives import Embeddings
-from .task import TaskOutput, split_inputs
+from .task import TaskOutput, gather_all, split_inputs
 
 
 def cached_step(
@@ -48,18 +47,17 @@ def cached_step(
 
     with torch.no_grad(), autocast():
         texts = _leaves(text_chunks.encode())
-    all_text_embeds = gather_rows(texts["text_embeds"])  # (M, D), with a graph back to this process's rows
-    targets = all_text_embeds.detach().requires_grad_()
+    all_texts = gather_all(texts)  # with a graph back to this process's rows
+    targets = _leaves(all_texts)
     with torch.no_grad(), autocast():
-        tracks = _leaves(track_chunks.encode(all_text_embeds=targets))
+        tracks = _leaves(track_chunks.encode(texts=targets))
 
     with autocast():
-        loss = task(step="objective", embeddings={**texts, **tracks})
+        loss = task(step="objective", texts=targets, tracks=tracks)
     backward(loss)
 
-    track_chunks.replay(tracks, autocast, no_sync, all_text_embeds=targets)
-    if targets.grad is not None:
-        all_text_embeds.backward(targets.grad)
+    track_chunks.replay(tracks, autocast, no_sync, texts=targets)
+    _send_back(all_texts, targets)
     text_chunks.replay(texts, autocast, no_sync)
     return TaskOutput(loss=loss.detach(), scores=tracks["scores"].detach())
 
@@ -75,7 +73,7 @@ class _Chunks:
         self.random_states: list[_RandomState] = []
         self.device = next(iter(inputs.values())).device
 
-    def encode(self, **common: Tensor) -> Embeddings:
+    def encode(self, **common: Any) -> Embeddings:
         """Rows of all chunks."""
         outputs: list[Embeddings] = []
         for chunk in self.chunks:
@@ -88,7 +86,7 @@ class _Chunks:
         leaves: Embeddings,
         autocast: Callable[[], AbstractContextManager],
         no_sync: Callable[[], AbstractContextManager],
-        **common: Tensor,
+        **common: Any,
     ) -> None:
         """Sends the gradients of the rows through the encoders, chunk by chunk."""
         for i, (part, chunk) in enumerate(zip(self.slices, self.chunks, strict=True)):
@@ -97,14 +95,19 @@ class _Chunks:
             with nullcontext() if last else no_sync():
                 with self.random_states[i].replayed(), autocast():
                     rows = self.task(step=self.step, **common, **chunk)
-                moved = [name for name in rows if rows[name].requires_grad and leaves[name].grad is not None]
-                if moved:
-                    gradients: list[Any] = [leaves[name].grad[part] for name in moved]  # type: ignore[index]
-                    torch.autograd.backward([rows[name] for name in moved], gradients)
+                _send_back(rows, leaves, part)
 
 
 def _leaves(rows: Embeddings) -> Embeddings:
     return {name: value.detach().requires_grad_(value.is_floating_point()) for name, value in rows.items()}
+
+
+def _send_back(rows: Embeddings, leaves: Embeddings, part: slice = slice(None)) -> None:
+    """Sends the gradients that some rows of `leaves` have received into the graph of `rows`."""
+    moved = [name for name in rows if rows[name].requires_grad and leaves[name].grad is not None]
+    if moved:
+        gradients: list[Any] = [leaves[name].grad[part] for name in moved]  # type: ignore[index]
+        torch.autograd.backward([rows[name] for name in moved], gradients)
 
 
 class _RandomState:

@@ -1,6 +1,5 @@
 """One's own music as a dataset: a folder of audio, and captions in a CSV file."""
 
-import csv
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Any
 from datasets import Dataset
 from torchcodec.decoders import AudioDecoder
 
+from dataset_scripts.captions_file import read_captions_file
 from dataset_scripts.schema import dataset_features
 
 MIN_TRACKS = 4
@@ -43,8 +43,8 @@ def read_own_music(
 
     Args:
         audio: folder that the names in `captions` start from.
-        captions: CSV file in UTF-8 with the columns `file` and `caption`, and `split` where rows are to be in "train"
-            or "validation".
+        captions: CSV file or JSON lines in UTF-8 with the columns `file` and `caption`, and `split` where rows are to
+            be in "train" or "validation".
         seconds: shortest and longest recording that the model reads.
         validation_share: share of the recordings that validate. Which they are follows from the recordings' bytes, so
             that neither their names nor their order matter; rows with a `split` stay where they are.
@@ -61,7 +61,7 @@ def read_own_music(
     first: dict[str, CaptionedFile] = {}
     for file in progress(files):
         try:
-            file = _examine(file, seconds)
+            file = examine(file, seconds)
         except ValueError as error:
             problems[file.row] = f"{file.name} {error}"
             continue
@@ -88,7 +88,7 @@ def write_dataset(folder: Path, splits: dict[str, list[CaptionedFile]], source: 
     Raises:
         FileExistsError: if the folder holds a dataset of other recordings, captions or splits.
     """
-    tables = {name: _table(name, files, source) for name, files in splits.items()}
+    tables = {name: captioned_rows(name, files, source) for name, files in splits.items()}
     paths = {name: folder / "data" / f"{name}-00000-of-00001.parquet" for name in splits}
     if any(path.exists() for path in paths.values()):
         if all(path.exists() and _same(path, tables[name]) for name, path in paths.items()):
@@ -101,26 +101,11 @@ def write_dataset(folder: Path, splits: dict[str, list[CaptionedFile]], source: 
 
 def _read_captions(audio: Path, captions: Path) -> tuple[list[CaptionedFile], dict[int, str]]:
     """Rows whose recording is there, in order, and by row what is wrong with the others."""
-    if not captions.is_file():
-        raise FileNotFoundError(f"there is no file of captions {captions}")
-    try:
-        with captions.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            header, rows = reader.fieldnames or [], list(reader)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{captions} is not in UTF-8: {error}") from error
-    except csv.Error as error:
-        raise ValueError(f"{captions} is no CSV file: {error}") from error
-    if missing := [name for name in ("file", "caption") if name not in header]:
-        raise ValueError(
-            f"{captions} lacks the column {missing[0]}: its first line must name the columns file and caption, "
-            f"separated by commas, but reads {','.join(header)!r}."
-        )
     files: list[CaptionedFile] = []
     problems: dict[int, str] = {}
     seen: dict[Path, int] = {}
-    for number, row in enumerate(rows, start=2):  # the header is the first row, as spreadsheets count
-        name, caption, split = ((row.get(field) or "").strip() for field in ("file", "caption", "split"))
+    for number, row in read_captions_file(captions, ("file", "caption")):
+        name, caption, split = (str(row.get(field) or "").strip() for field in ("file", "caption", "split"))
         path = (audio / name).resolve()
         if None in row:
             problems[number] = "more fields than columns; a caption with commas needs double quotes around it"
@@ -141,7 +126,7 @@ def _read_captions(audio: Path, captions: Path) -> tuple[list[CaptionedFile], di
     return files, problems
 
 
-def _examine(file: CaptionedFile, seconds: tuple[float, float]) -> CaptionedFile:
+def examine(file: CaptionedFile, seconds: tuple[float, float]) -> CaptionedFile:
     """The file with its duration and digest, once its last second has been decoded.
 
     Raises:
@@ -178,7 +163,8 @@ def _split(files: list[CaptionedFile], validation_share: float) -> dict[str, lis
     return splits
 
 
-def _table(split: str, files: list[CaptionedFile], source: str) -> Dataset:
+def captioned_rows(split: str, files: list[CaptionedFile], source: str) -> Dataset:
+    """The recordings in the schema, by reference, with their names as ids."""
     rows: list[dict[str, Any]] = [
         {
             "id": file.name,

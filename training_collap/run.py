@@ -16,7 +16,6 @@ from .checkpoints import SealedCheckpoints, last_whole_checkpoint, set_aside_unf
 from .checks import check_data, check_settings
 from .collator import CollapCollator
 from .encoder_store import EncoderStore
-from .epochs import EpochOfSamplers
 from .feature_store import FeatureStore
 from .objectives import build_objective
 from .recipe import DataSection, Recipe
@@ -57,8 +56,13 @@ def prepare(recipe: Recipe) -> CollapTrainer:
     model, processor = build(recipe.model, train_rows)
     model.to(arguments.device)  # type: ignore[arg-type]
     collator = CollapCollator(processor)
-    crops = {"crop_windows": data.crop_windows, "whole_track_share": data.whole_track_share, "seed": arguments.seed}
-    tracks = _tracks(train_rows, "train", recipe, model, processor, **crops)
+    examples_of = {
+        "crop_windows": data.crop_windows,
+        "whole_track_share": data.whole_track_share,
+        "vary_captions": data.vary_captions,
+        "seed": arguments.seed,
+    }
+    tracks = _tracks(train_rows, "train", recipe, model, processor, **examples_of)
     if recipe.model.pretrained is None and last_whole_checkpoint(arguments.output_dir or "") is None:
         examples = [tracks[i] for i in range(min(_CENTERING_TRACKS, len(tracks)))]
         center_projections(model, BatchFeature(as_tensors(dict(collator(examples)))))
@@ -72,7 +76,7 @@ def prepare(recipe: Recipe) -> CollapTrainer:
         group_by_length=data.group_by_length,
         train_dataset=tracks,
         eval_dataset=_tracks(validation_rows, "validation", recipe, model, processor),
-        callbacks=[SealedCheckpoints(), EpochOfSamplers()],
+        callbacks=[SealedCheckpoints()],
     )
 
 
@@ -128,7 +132,7 @@ def load_splits(data: DataSection) -> tuple[Dataset, Dataset]:
 
 
 def _tracks(
-    rows: Dataset, split: str, recipe: Recipe, model: CollapModel, processor: CollapProcessor, **crops: Any
+    rows: Dataset, split: str, recipe: Recipe, model: CollapModel, processor: CollapProcessor, **examples_of: Any
 ) -> CaptionedTracks:
     data, arguments, extractor = recipe.data, recipe.training, processor.feature_extractor
     workers = arguments.dataloader_num_workers
@@ -141,5 +145,9 @@ def _tracks(
         elif data.feature_store is not None:
             store = FeatureStore.build(Path(data.feature_store) / split, rows, extractor, workers=workers)
     return CaptionedTracks(
-        rows, sampling_rate=extractor.sampling_rate, window_seconds=extractor.window_seconds, features=store, **crops
+        rows,
+        sampling_rate=extractor.sampling_rate,
+        window_seconds=extractor.window_seconds,
+        features=store,
+        **examples_of,
     )

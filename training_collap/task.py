@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from transformers.utils import ModelOutput
 
-from modeling_collap import CollapConfig, CollapModel
+from modeling_collap import CollapConfig, CollapModel, CollapTextFeatures
 
 from .embeddings import mean_steps
-from .gathering import gather_rows
+from .gathering import gather_passages, gather_rows, own_rows
 from .objectives import Embeddings, Objective
 
-_TEXT_INPUTS = ("input_ids", "attention_mask")
+_TEXT_INPUTS = ("input_ids", "attention_mask", "passage_ids", "passage_places")
 
 
 @dataclass
@@ -74,32 +74,44 @@ class TrainingTask(nn.Module):
 
     def _loss(self, **batch: Tensor) -> TaskOutput:
         audio, text = split_inputs(batch)
-        texts = self._texts(**text)
-        tracks = self._tracks(gather_rows(texts["text_embeds"]), **audio)
-        return TaskOutput(loss=self._objective({**texts, **tracks}), scores=tracks["scores"])
+        texts = gather_all(self._texts(**text))
+        tracks = self._tracks(texts, **audio)
+        return TaskOutput(loss=self._objective(texts, tracks), scores=tracks["scores"])
 
     def _texts(self, **text: Tensor) -> Embeddings:
-        return {
-            "text_embeds": self.model.get_text_features(**text),  # (m, D)
-            **self.objective.text_extras(self.model, text),
-        }
+        encoded = self.model.encode_text(**text)
+        rows = {name: value for name, value in encoded._asdict().items() if value is not None}
+        return {**rows, **self.objective.text_extras(self.model, text, encoded)}
 
-    def _tracks(self, all_text_embeds: Tensor, **audio: Tensor) -> Embeddings:
+    def _tracks(self, texts: Embeddings, **audio: Tensor) -> Embeddings:
         features, lengths = self.model.get_audio_features(**audio)  # (n, T, D), (n,)
+        encoded = CollapTextFeatures(*(texts.get(name) for name in CollapTextFeatures._fields))
         return {
-            "scores": self.model.score(features, lengths, all_text_embeds).fused,  # (n, M)
+            "scores": self.model.score(features, lengths, encoded).fused,  # (n, M)
             "audio_embeds": mean_steps(features, lengths),  # (n, D)
-            **self.objective.track_extras(self.model, audio),
+            **self.objective.track_extras(self.model, audio, features, lengths, texts),
         }
 
-    def _objective(self, embeddings: Embeddings) -> Tensor:
-        return self.objective(self.model, {name: gather_rows(rows) for name, rows in embeddings.items()})
+    def _objective(self, texts: Embeddings, tracks: Embeddings) -> Tensor:
+        """From the rows of all texts and this process's rows of tracks."""
+        return self.objective(self.model, {**texts, **gather_all(tracks)})
+
+
+def gather_all(rows: Embeddings) -> Embeddings:
+    """The rows of all processes."""
+    return {
+        name: (gather_passages if name.startswith("passage_") else gather_rows)(value) for name, value in rows.items()
+    }
 
 
 def split_inputs(batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """A batch of model inputs as those of the audio and those of the text."""
+    """A batch of model inputs as those of the audio and those of the text.
+
+    Among those of the audio are the numbers of the tracks' own texts among the texts of all processes, `pairs`.
+    """
     text = {name: batch[name] for name in _TEXT_INPUTS if name in batch}
-    return {name: rows for name, rows in batch.items() if name not in text}, text
+    audio = {name: rows for name, rows in batch.items() if name not in text}
+    return {**audio, "pairs": own_rows(len(batch["input_ids"]), batch["input_ids"].device)}, text
 
 
 def as_tensors(inputs: dict[str, Any]) -> dict[str, Tensor]:

@@ -10,8 +10,9 @@ from datasets import Audio, Dataset
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from dataset_scripts.structure import crop_caption
 from processing_collap import load_audio
+
+from .captions import as_caption, crop_lines, track_lines, varied
 
 
 class TrackStore(Protocol):
@@ -40,7 +41,8 @@ class CaptionedTracks(TorchDataset):
         window_seconds: length of a window, in seconds.
         crop_windows: windows of a crop; `None` always takes whole tracks.
         whole_track_share: share of the examples that stay whole although crops are on.
-        seed: of the choice of crops.
+        vary_captions: words the captions of training differently every time, see `captions.varied`.
+        seed: of the choice of crops and words.
         features: features of the same rows, or states of the frozen encoders, computed before; the audio is then left
             alone.
 
@@ -56,6 +58,7 @@ class CaptionedTracks(TorchDataset):
         window_seconds: float = 30.0,
         crop_windows: int | None = None,
         whole_track_share: float = 0.0,
+        vary_captions: bool = False,
         seed: int = 0,
         features: TrackStore | None = None,
     ):
@@ -65,6 +68,7 @@ class CaptionedTracks(TorchDataset):
         self.window_seconds = window_seconds
         self.crop_windows = crop_windows
         self.whole_track_share = whole_track_share
+        self.vary_captions = vary_captions
         self.seed = seed
         # In shared memory, so that workers which outlive an epoch see the next one too.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -91,11 +95,18 @@ class CaptionedTracks(TorchDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = self.rows[index]
         crop, with_global = self._choose_crop(row["duration"], index, self.epoch)
-        example: dict[str, Any] = {"id": row["id"], "caption": row["caption"]}
-        if crop is not None:
+        if crop is None:
+            start, end = 0.0, row["duration"]
+            lines = track_lines(row)
+        else:
             start, end = (edge * self.window_seconds for edge in crop)
             end = min(end, row["duration"])
-            example["caption"] = crop_caption(row, start, end, keep_global=with_global)
+            lines = crop_lines(row, start, end, keep_global=with_global)
+        if self.vary_captions:
+            caption = varied(lines, np.random.default_rng((self.seed, self.epoch, index, 1)))
+        else:
+            caption = as_caption(lines)
+        example: dict[str, Any] = {"id": row["id"], "caption": caption.text, "spans": caption.spans}
         if self.features is not None:
             example["features"] = self.features.read(index, *(crop or ()))
         else:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from modeling_collap import CollapModel, contrastive_loss
+from modeling_collap import CollapModel, CollapTextFeatures, contrastive_loss
 
 from .embeddings import mean_steps
+from .epochs import EpochTeller
 from .gradient_cache import cached_step
 from .grouped_batches import GroupedBatches
 from .guard import check_finite
@@ -26,17 +27,6 @@ from .tracks import CaptionedTracks
 
 _NEVER_DECAYED = ("logit_scale", "attention_log_temperature", "objective.bias")
 _TRAINING_STATE = "training_state.safetensors"
-
-
-class _EpochOfTracks(TrainerCallback):
-    """Tells the training set its epoch: on several processes the data loader tells its sampler alone."""
-
-    def on_epoch_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        dataset = kwargs["train_dataloader"].dataset
-        if hasattr(dataset, "set_epoch"):
-            dataset.set_epoch(int(state.epoch or 0))
 
 
 class _AfterOptimizerStep(TrainerCallback):
@@ -76,14 +66,19 @@ class CollapTrainer(Trainer):
         self.batch_groups, self.group_by_length = batch_groups, group_by_length
         self.throughput = Throughput()
         super().__init__(TrainingTask(model, objective or ContrastiveObjective()), *args, **kwargs)
-        self.add_callback(_EpochOfTracks())
+        self.add_callback(EpochTeller())
         self.add_callback(_AfterOptimizerStep())
         self.add_callback(self.throughput)
 
     @property
+    def task(self) -> TrainingTask:
+        """Model and objective, without what wraps them for several processes and for speed."""
+        return _unwrapped(self.accelerator.unwrap_model(self.model))
+
+    @property
     def collap_model(self) -> CollapModel:
-        """The model itself, without objective and without what wraps it for several processes."""
-        return _unwrapped(self.accelerator.unwrap_model(self.model)).model
+        """The model itself, without objective and without any wrapper."""
+        return self.task.model
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         if self.batch_groups is None and not self.group_by_length:
@@ -193,20 +188,18 @@ class CollapTrainer(Trainer):
         processor: Any = self.processing_class
         captions = tracks.captions
         batch_size = self.args.eval_batch_size
-        text_embeds = torch.cat(
+        texts = CollapTextFeatures.cat(
             [
-                model.get_text_features(
-                    **processor(text=captions[i : i + batch_size], return_tensors="pt").to(model.device)
-                )
+                model.encode_text(**processor(text=captions[i : i + batch_size], return_tensors="pt").to(model.device))
                 for i in range(0, len(captions), batch_size)
             ]
-        )  # (M, D)
-        units = F.normalize(text_embeds.float(), dim=-1)  # (M, D)
+        )
+        units = F.normalize(texts.text_embeds.float(), dim=-1)  # (M, D)
         rows: tuple[list[Tensor], list[Tensor]] = ([], [])
         for batch in self.get_eval_dataloader(tracks):
             with self.compute_loss_context_manager():
                 features, lengths = model.get_audio_features(**as_tensors(batch))
-                fused = model.score(features, lengths, text_embeds).fused  # (batch, M)
+                fused = model.score(features, lengths, texts).fused  # (batch, M)
             cosines = F.normalize(mean_steps(features, lengths), dim=-1) @ units.T  # (batch, M)
             for kept, scores in zip(rows, (fused.float(), cosines), strict=True):
                 kept.append(self.accelerator.gather_for_metrics(scores).cpu())
@@ -219,7 +212,7 @@ class CollapTrainer(Trainer):
             return
         folder = Path(output_dir or self.args.output_dir or "")
         folder.mkdir(parents=True, exist_ok=True)
-        task = _unwrapped(self.accelerator.unwrap_model(self.model))
+        task = self.task
         state = task.state_dict() if state_dict is None else state_dict
         weights = {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
         plain = merged(task.model)
@@ -241,7 +234,7 @@ class CollapTrainer(Trainer):
 
     def _load_task(self, folder: Path) -> None:
         """Weights of a checkpoint that `_save` wrote."""
-        task = _unwrapped(self.accelerator.unwrap_model(self.model))
+        task = self.task
         if (folder / _TRAINING_STATE).is_file():
             task.load_state_dict(load_file(folder / _TRAINING_STATE))
         else:

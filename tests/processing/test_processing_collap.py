@@ -21,9 +21,9 @@ def processor(tokenizer):
     return CollapProcessor(CollapFeatureExtractor(), tokenizer)
 
 
-def test_text_alone_gives_the_tokens_and_nothing_else(processor):
+def test_text_alone_gives_the_tokens_and_their_passages(processor):
     inputs = processor(text=TEXTS)
-    assert set(inputs) == {"input_ids", "attention_mask"}
+    assert set(inputs) == {"input_ids", "attention_mask", "passage_ids", "passage_places"}
     assert inputs["input_ids"].shape == inputs["attention_mask"].shape
     assert processor.batch_decode(inputs["input_ids"], skip_special_tokens=True) == TEXTS
     assert processor.decode(inputs["input_ids"][0], skip_special_tokens=True) == TEXTS[0]

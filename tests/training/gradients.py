@@ -31,6 +31,13 @@ CASES: dict[str, dict[str, Any]] = {
     "cached and accumulated": {"batch": 4, "songs": 8, "gradient_accumulation_steps": 2, "cached_batch_chunk": 1},
     "sigmoid, cached": {"batch": 4, "songs": 4, "objective": {"name": "sigmoid"}, "cached_batch_chunk": 1},
     "weighted": {"batch": 4, "songs": 4, "objective": {"content_weighting": 0.1}},
+    "sections": {
+        "batch": 4,
+        "songs": 4,
+        "objective": {"sections": 0.3},
+        "model_options": {"gamma_structure": 1.0},
+        "cached_batch_chunk": 1,
+    },
     "slap": {"batch": 4, "songs": 4, "objective": {"name": "slap"}},
 }
 
@@ -69,28 +76,22 @@ def first_step(
     torch.manual_seed(1)
     loss = build_objective(ObjectiveSection(**(objective or {})), model)
     processor, recorder = tiny.processor(), _Gradients()
+    options = tiny.training_options(
+        folder,
+        per_device_train_batch_size=batch // processes,
+        num_train_epochs=1,
+        learning_rate=1e-9,
+        max_grad_norm=0,
+        train_sampling_strategy="sequential",
+        logging_steps=1,
+        ddp_find_unused_parameters=True,
+        ddp_backend="gloo" if processes > 1 else None,
+        **arguments,
+    )
     trainer = CollapTrainer(
         model=model,
         objective=loss,
-        args=CollapTrainingArguments(
-            output_dir=str(folder),
-            use_cpu=True,
-            per_device_train_batch_size=batch // processes,
-            num_train_epochs=1,
-            learning_rate=1e-9,
-            max_grad_norm=0,
-            train_sampling_strategy="sequential",
-            dataloader_drop_last=True,
-            remove_unused_columns=False,
-            label_names=[],
-            report_to="none",
-            disable_tqdm=True,
-            save_strategy="no",
-            logging_steps=1,
-            ddp_find_unused_parameters=True,
-            ddp_backend="gloo" if processes > 1 else None,
-            **arguments,
-        ),
+        args=CollapTrainingArguments(**options),
         processing_class=processor,
         data_collator=CollapCollator(processor),
         train_dataset=CaptionedTracks(tiny.rows(songs), window_seconds=tiny.WINDOW_SECONDS),

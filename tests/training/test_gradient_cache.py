@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import gradients
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from training_collap.gradient_cache import cached_step
 from training_collap.objectives import ObjectiveSection, build_objective
-from training_collap.task import TrainingTask, as_tensors
+from training_collap.task import TrainingTask, as_tensors, split_inputs
 
 OBJECTIVES = {
     "contrastive": {},
@@ -19,6 +20,7 @@ OBJECTIVES = {
     "sigmoid": {"name": "sigmoid"},
     "slap": {"name": "slap"},
     "self-supervised": {"audio_self_supervision": 0.3},
+    "structure": {"order_negatives": 2, "sections": 0.3, "global_vector": 0.2},
 }
 
 
@@ -32,6 +34,7 @@ def make_task(backbone: str, objective: dict, dropout: float) -> TrainingTask:
         whisper_config=tiny.whisper_config(dropout=dropout),
         learn_attention_temperature=True,
         attention_temperature=4.0,
+        gamma_structure=float("sections" in objective),
     )
     torch.manual_seed(5)
     return TrainingTask(model, build_objective(ObjectiveSection(**objective), model)).train()
@@ -43,16 +46,15 @@ def gradients_of(task: TrainingTask) -> dict[str, Tensor]:
 
 def in_one_graph(task: TrainingTask, batch: dict[str, Tensor], chunk: int) -> Tensor:
     """The loss with every chunk's graph alive at once, its random numbers drawn in the order of the cache."""
-    text = {name: batch[name] for name in ("input_ids", "attention_mask")}
-    audio = {name: value for name, value in batch.items() if name not in text}
+    audio, text = split_inputs(batch)
 
-    def encode(step: str, inputs: dict[str, Tensor], **common: Tensor) -> dict[str, Tensor]:
+    def encode(step: str, inputs: dict[str, Tensor], **common: Any) -> dict[str, Tensor]:
         starts = range(0, len(next(iter(inputs.values()))), chunk)
         parts = [task(step=step, **common, **{k: v[i : i + chunk] for k, v in inputs.items()}) for i in starts]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     texts = encode("texts", text)
-    return task(step="objective", embeddings={**texts, **encode("tracks", audio, all_text_embeds=texts["text_embeds"])})
+    return task(step="objective", texts=texts, tracks=encode("tracks", audio, texts=texts))
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,7 @@ def test_cached_equals_uncached_with_dropout(backbone: str, chunk: int, objectiv
     """Five pairs: the last chunk of two is short, and a chunk of eight is the whole batch."""
     task = make_task(backbone, OBJECTIVES[objective], dropout=0.2)
     batch = as_tensors(tiny.batch(backbone, seconds=(2.6, 1.0, 0.4, 3.1, 1.7)))
+    batch["passage_spans"] = torch.rand(5, batch["passage_places"].shape[1], 2).sort(-1).values
     torch.manual_seed(11)
     loss = in_one_graph(task, batch, chunk)
     loss.backward()

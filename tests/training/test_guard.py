@@ -54,19 +54,7 @@ def make_trainer(folder: Path, collator: type[CollapCollator], chunk: int | None
     processor = tiny.processor()
     return CollapTrainer(
         model=tiny.model(),
-        args=CollapTrainingArguments(
-            output_dir=str(folder),
-            use_cpu=True,
-            remove_unused_columns=False,
-            dataloader_drop_last=True,
-            label_names=[],
-            report_to="none",
-            disable_tqdm=True,
-            save_strategy="no",
-            per_device_train_batch_size=3,
-            max_steps=2,
-            cached_batch_chunk=chunk,
-        ),
+        args=CollapTrainingArguments(**tiny.training_options(folder, max_steps=2, cached_batch_chunk=chunk)),
         processing_class=processor,
         data_collator=collator(processor),
         train_dataset=CaptionedTracks(tiny.rows(3)),

@@ -208,7 +208,7 @@ def test_mean_steps_ignores_padding() -> None:
         ({"name": "sigmoid", "content_weighting": 0.1}, "belongs to the contrastive loss"),
         ({"content_weighting": 0.0}, "above 0"),
         ({"audio_self_supervision": 1.5}, "between 0 and 1"),
-        ({"global_vector": -0.5}, "between 0 and 1"),
+        ({"global_vector": -0.5}, "above 0 and at most 1"),
         ({"name": "slap", "target_momentum": 2.0}, "between 0 and 1"),
     ],
 )

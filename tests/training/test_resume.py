@@ -1,6 +1,5 @@
 """A run that is killed goes on as if nothing had happened, and never from half a checkpoint."""
 
-import json
 import os
 import signal
 import subprocess
@@ -27,7 +26,7 @@ from training_collap.checkpoints import (
     seal_checkpoint,
     set_aside_unfinished,
 )
-from training_collap.epochs import EpochOfSamplers
+from training_collap.epochs import EpochTeller
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS_UNTIL_KILLED = 300
@@ -36,12 +35,6 @@ SECONDS_UNTIL_KILLED = 300
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.write_dataset(tmp_path_factory.mktemp("songs") / "tones", train=12, validation=3)
-
-
-def logged(folder: Path, name: str = "loss") -> dict[int, float]:
-    """A logged value by step."""
-    state = json.loads((folder / "trainer_state.json").read_text())
-    return {entry["step"]: entry[name] for entry in state["log_history"] if name in entry}
 
 
 def shown(folder: Path) -> list[Any]:
@@ -100,13 +93,13 @@ def test_killed_run_goes_on_exactly(dataset: Path, tmp_path: Path) -> None:
         assert process.wait(timeout=SECONDS_UNTIL_KILLED) == 0, output.read_text()[-3000:]
     assert f"going on from {killed / 'checkpoint-4'}" in runs[1][1].read_text()
     for name in ("loss", "grad_norm", "learning_rate", "eval_loss", "epoch"):
-        expected, got = logged(whole, name), logged(killed, name)
+        expected, got = tiny.logged(whole, name), tiny.logged(killed, name)
         assert got == pytest.approx(expected, abs=1e-6), name
-    assert set(logged(killed)) == set(range(1, 9))
+    assert set(tiny.logged(killed)) == set(range(1, 9))
     expected_weights, weights = (load_file(folder / "model.safetensors") for folder in (whole, killed))
     torch.testing.assert_close(weights, expected_weights, atol=1e-6, rtol=0)
     assert [event.step for event in shown(killed)] == list(range(1, 9)), "step 5 was logged twice and counts once"
-    assert {event.step: event.value for event in shown(killed)} == pytest.approx(logged(whole), abs=1e-6)
+    assert {event.step: event.value for event in shown(killed)} == pytest.approx(tiny.logged(whole), abs=1e-6)
 
 
 @pytest.fixture
@@ -126,10 +119,10 @@ def truncate(path: Path) -> None:
 
 def test_truncated_checkpoint_is_set_aside(train: Callable[..., dict[str, float]], tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    metrics, losses = train("run"), logged(folder)
+    metrics, losses = train("run"), tiny.logged(folder)
     truncate(folder / "checkpoint-3" / "optimizer.pt")
     assert train("run") == pytest.approx(metrics, abs=1e-6)
-    assert logged(folder) == pytest.approx(losses, abs=1e-6)
+    assert tiny.logged(folder) == pytest.approx(losses, abs=1e-6)
     assert (folder / "unfinished-checkpoint-3").is_dir()
     assert is_whole(folder / "checkpoint-3"), "made anew from the second"
 
@@ -139,14 +132,14 @@ def test_finished_run_is_not_trained_further(train: Callable[..., dict[str, floa
     metrics = train("run", save_total_limit=1)
     assert [path.name for path in (tmp_path / "run").glob("checkpoint-*")] == ["checkpoint-3"]
     assert train("run", save_total_limit=1) == pytest.approx(metrics, abs=1e-6)
-    assert set(logged(tmp_path / "run")) == {1, 2, 3}
+    assert set(tiny.logged(tmp_path / "run")) == {1, 2, 3}
     assert not (tmp_path / "run" / "checkpoint-4").exists()
 
 
 def test_every_checkpoint_lies_on_a_logged_loss(train: Callable[..., dict[str, float]], tmp_path: Path) -> None:
     """Otherwise the sum of losses since the last log would be lost with the process."""
     train("run", logging_steps=3, save_steps=2, eval_strategy="no", max_steps=4)
-    assert set(logged(tmp_path / "run")) == {2, 3, 4}
+    assert set(tiny.logged(tmp_path / "run")) == {2, 3, 4}
 
 
 def test_order_within_an_epoch_on_several_processes(tmp_path: Path) -> None:
@@ -161,7 +154,7 @@ def test_order_within_an_epoch_on_several_processes(tmp_path: Path) -> None:
     expected = list(whole)
     resumed, state = loader(), TrainerState(epoch=3.25)
     arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to="none")
-    EpochOfSamplers().on_epoch_begin(arguments, state, TrainerControl(), train_dataloader=resumed)
+    EpochTeller().on_epoch_begin(arguments, state, TrainerControl(), train_dataloader=resumed)
     rest = skip_first_batches(resumed, 2)
     rest.set_epoch(3)
     assert list(rest) == expected[2:]

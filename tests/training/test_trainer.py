@@ -40,33 +40,14 @@ def start(dataset: Path, tmp_path: Path) -> Callable[..., dict[str, float]]:
 
 def make_trainer(folder: Path, model: CollapModel | None = None, tracks: Any = None, **options: Any) -> CollapTrainer:
     processor = tiny.processor()
-    arguments = {
-        "output_dir": str(folder),
-        "use_cpu": True,
-        "remove_unused_columns": False,
-        "dataloader_drop_last": True,
-        "label_names": [],
-        "report_to": "none",
-        "disable_tqdm": True,
-        "save_strategy": "no",
-        "per_device_train_batch_size": 3,
-        **options,
-    }
-    validation = CaptionedTracks(tiny.rows(VALIDATION_TRACKS))
     return CollapTrainer(
         model=model or tiny.model(),
-        args=TrainingArguments(**arguments),
+        args=TrainingArguments(**tiny.training_options(folder, **options)),
         processing_class=processor,
         data_collator=CollapCollator(processor),
         train_dataset=tracks or CaptionedTracks(tiny.rows(6)),
-        eval_dataset=validation,
+        eval_dataset=CaptionedTracks(tiny.rows(VALIDATION_TRACKS)),
     )
-
-
-def logged(folder: Path, name: str) -> dict[int, float]:
-    """A logged value by step."""
-    state = json.loads((folder / "trainer_state.json").read_text())
-    return {entry["step"]: entry[name] for entry in state["log_history"] if name in entry}
 
 
 def test_run(start: Callable[..., dict[str, float]], tmp_path: Path) -> None:
@@ -77,10 +58,10 @@ def test_run(start: Callable[..., dict[str, float]], tmp_path: Path) -> None:
         assert 0 <= metrics[f"eval_{direction}_R@1"] <= 100
         assert 1 <= metrics[f"eval_{direction}_median_rank"] <= VALIDATION_TRACKS
     assert metrics["eval_loss"] > 0
-    losses = logged(folder, "loss")
+    losses = tiny.logged(folder, "loss")
     assert set(losses) == {1, 2, 3, 4}
     assert all(0 < loss < 10 for loss in losses.values())
-    assert set(logged(folder, "eval_text_to_audio_R@5")) == {2, 4}
+    assert set(tiny.logged(folder, "eval_text_to_audio_R@5")) == {2, 4}
     assert json.loads((folder / "eval_results.json").read_text())["eval_text_to_audio_mAP@10"] > 0
     for saved in (folder, folder / "checkpoint-2", folder / "checkpoint-4"):
         files = {path.name for path in saved.iterdir()}
@@ -120,7 +101,7 @@ def test_interrupted_run_goes_on_as_if_nothing_had_happened(
     resumed = start("resumed", *crops, **options)
     assert (tmp_path / "resumed" / "checkpoint-5").is_dir()
     assert resumed == pytest.approx(whole, abs=1e-6)
-    expected, got = (logged(tmp_path / name, "loss") for name in ("whole", "resumed"))
+    expected, got = (tiny.logged(tmp_path / name, "loss") for name in ("whole", "resumed"))
     assert set(got) == {1, 2, 3, 4, 5}
     assert got == pytest.approx(expected, abs=1e-6)
 
@@ -129,7 +110,7 @@ def test_recipe_with_a_feature_store_trains_the_same(start: Callable[..., dict[s
     """Features are kept in half precision, so losses agree to that."""
     start("decoded", "data.crop_windows=2")
     start("stored", "data.crop_windows=2", f"data.feature_store={tmp_path / 'features'}")
-    decoded, stored = (logged(tmp_path / name, "loss") for name in ("decoded", "stored"))
+    decoded, stored = (tiny.logged(tmp_path / name, "loss") for name in ("decoded", "stored"))
     assert stored == pytest.approx(decoded, abs=0.02)
 
 

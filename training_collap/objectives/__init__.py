@@ -8,6 +8,7 @@ from .audio_self_supervision import AudioSelfSupervision
 from .base import Embeddings, Objective
 from .contrastive import ContrastiveObjective
 from .global_vector import GlobalVectorObjective
+from .sections import SectionObjective
 from .sigmoid import SigmoidObjective
 from .slap import SlapObjective
 
@@ -21,13 +22,17 @@ class ObjectiveSection:
     Args:
         name: "contrastive" (the paper's loss), "sigmoid" (SigLIP's) or "slap" (SLAP's, without negatives).
         content_weighting: kappa of MusCALL's content-aware weighting of the contrastive loss, such as 0.01.
-        global_vector: share of CLAP's loss on the mean of each track's time steps, between 0 (none) and 1.
+        order_negatives: how many random orders of its own passages each track is told from, in the contrastive loss.
+        sections: share of the loss of every passage against the seconds it describes, between 0 (none) and 1.
+        global_vector: share of CLAP's loss on the mean of each track's time steps, from 0 (none) to 1 (a CLAP).
         audio_self_supervision: share of SimCLR's loss on the audio alone, between 0 (none) and 1.
         target_momentum: of SLAP's slowly following copy.
     """
 
     name: str = "contrastive"
     content_weighting: float | None = None
+    order_negatives: int = 0
+    sections: float = 0.0
     global_vector: float = 0.0
     audio_self_supervision: float = 0.0
     target_momentum: float = 0.99
@@ -40,6 +45,11 @@ class ObjectiveSection:
         if self.content_weighting is not None and not self.content_weighting > 0:
             raise ValueError(f"objective.content_weighting must be above 0, not {self.content_weighting}.")
 
+        if self.order_negatives and self.name != "contrastive":
+            raise ValueError(f"objective.order_negatives belongs to the contrastive loss, not to {self.name!r}.")
+        if self.order_negatives < 0:
+            raise ValueError(f"objective.order_negatives must be at least 0, not {self.order_negatives}.")
+
     @property
     def needs_negatives(self) -> bool:
         """Whether a pair alone gives nothing to learn."""
@@ -50,15 +60,20 @@ def build_objective(section: ObjectiveSection, model: CollapModel) -> Objective:
     """The objective that a recipe describes, for this model.
 
     Raises:
-        ValueError: if a number is out of its range.
+        ValueError: if a number is out of its range, or the model has no passages to learn from.
     """
+    for name in ("order_negatives", "sections"):
+        if getattr(section, name) and not model.config.gamma_structure:
+            raise ValueError(f"objective.{name} needs a model that scores passages: set model.config.gamma_structure.")
     objective: Objective
     if section.name == "sigmoid":
         objective = SigmoidObjective()
     elif section.name == "slap":
         objective = SlapObjective(model, section.target_momentum)
     else:
-        objective = ContrastiveObjective(section.content_weighting)
+        objective = ContrastiveObjective(section.content_weighting, section.order_negatives)
+    if section.sections:
+        objective = SectionObjective(objective, section.sections)
     if section.global_vector:
         objective = GlobalVectorObjective(objective, section.global_vector)
     if section.audio_self_supervision:

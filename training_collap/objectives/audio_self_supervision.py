@@ -1,7 +1,5 @@
 """Self-supervision of the audio encoder beside another objective, as in MusCALL."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,7 +7,7 @@ from torch import Tensor, nn
 from modeling_collap import CollapModel
 
 from ..embeddings import mean_steps
-from .base import Embeddings, Objective
+from .base import AddedObjective, Embeddings, Objective
 
 _TEMPERATURE = 0.1
 _MASKS = 2
@@ -17,7 +15,7 @@ _MAX_TIME_SHARE, _MAX_BAND_SHARE = 0.2, 0.15
 _MAX_GAIN = 1.0
 
 
-class AudioSelfSupervision(Objective):
+class AudioSelfSupervision(AddedObjective):
     """Adds SimCLR's loss (arXiv 2002.05709) between each track and a distorted view of it.
 
     The total is `(1 - weight) * base + weight * SimCLR`, as in MusCALL (arXiv 2208.12208). MusCALL distorts the
@@ -34,34 +32,23 @@ class AudioSelfSupervision(Objective):
     """
 
     def __init__(self, base: Objective, weight: float, embedding_size: int):
-        super().__init__()
-        if not 0 < weight < 1:
-            raise ValueError(f"audio_self_supervision is a share of the loss, between 0 and 1, not {weight}.")
-        self.base = base
-        self.weight = weight
+        super().__init__(base, weight, "audio_self_supervision")
         self.head = nn.Sequential(
             nn.Linear(embedding_size, embedding_size), nn.ReLU(), nn.Linear(embedding_size, embedding_size)
         )
 
-    def track_extras(self, model: CollapModel, audio: dict[str, Tensor]) -> Embeddings:
+    def track_extras(
+        self, model: CollapModel, audio: dict[str, Tensor], features: Tensor, lengths: Tensor, texts: Embeddings
+    ) -> Embeddings:
         view = distorted_view(audio)
         return {
-            **self.base.track_extras(model, audio),
+            **super().track_extras(model, audio, features, lengths, texts),
             "view_embeds": mean_steps(*model.get_audio_features(**view)),  # (n, D)
         }
 
-    def text_extras(self, model: CollapModel, text: dict[str, Tensor]) -> Embeddings:
-        return self.base.text_extras(model, text)
-
-    def forward(self, model: CollapModel, embeddings: Embeddings) -> Tensor:
+    def added(self, model: CollapModel, embeddings: Embeddings) -> Tensor:
         views = torch.cat([self.head(embeddings["audio_embeds"]), self.head(embeddings["view_embeds"])])  # (2N, D)
-        return (1 - self.weight) * self.base(model, embeddings) + self.weight * simclr_loss(views)
-
-    def after_step(self, model: CollapModel) -> None:
-        self.base.after_step(model)
-
-    def settings(self) -> dict[str, Any]:
-        return {"weight": self.weight}
+        return simclr_loss(views)
 
 
 def simclr_loss(views: Tensor, temperature: float = _TEMPERATURE) -> Tensor:

@@ -1,18 +1,19 @@
 """What a training objective is: a loss over the embeddings of a batch, and what it needs beside them."""
 
-from typing import Any
+from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from modeling_collap import CollapModel
+from modeling_collap import CollapModel, CollapTextFeatures
 
 Embeddings = dict[str, Tensor]
 """Tensors with one row a pair, of all processes: `scores` (N, M), the fused alignment scores of tracks and texts;
-`audio_embeds` (N, D), the mean of each track's time steps, each of unit length; `text_embeds` (M, D); and what
-`Objective.track_extras` and `Objective.text_extras` add."""
+`audio_embeds` (N, D), the mean of each track's time steps, each of unit length; the fields of `CollapTextFeatures` that
+the model fills, `text_embeds` (M, D) among them; and what `Objective.track_extras` and `Objective.text_extras` add.
+Rows of passages, (M, P, ...), have names that begin with `passage_`."""
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """A loss over a batch in which track i belongs to text i.
 
     An objective may own parameters (a bias, a predictor). They are trained and kept in checkpoints, but are not part of
@@ -20,24 +21,72 @@ class Objective(nn.Module):
     `forward` sees them all.
     """
 
-    def track_extras(self, model: CollapModel, audio: dict[str, Tensor]) -> Embeddings:
-        """Further rows of a chunk of tracks, from the inputs of `CollapModel.get_audio_features`; none by default."""
+    def text_extras(self, model: CollapModel, text: dict[str, Tensor], encoded: CollapTextFeatures) -> Embeddings:
+        """Further rows of a chunk of texts; none by default.
+
+        Args:
+            text: the inputs of `CollapModel.encode_text`.
+            encoded: what that made of them.
+        """
         return {}
 
-    def text_extras(self, model: CollapModel, text: dict[str, Tensor]) -> Embeddings:
-        """Further rows of a chunk of texts, from the inputs of `CollapModel.get_text_features`; none by default."""
+    def track_extras(
+        self, model: CollapModel, audio: dict[str, Tensor], features: Tensor, lengths: Tensor, texts: Embeddings
+    ) -> Embeddings:
+        """Further rows of a chunk of tracks; none by default.
+
+        Args:
+            audio: the inputs of `CollapModel.get_audio_features`; `pairs` (n,), the number of each track's own text
+                among all texts; and where the data says so `passage_spans` (n, P, 2), where in the track each of its
+                passages is heard, as shares of its length, below 0 where that is not known.
+            features, lengths: the tracks' sequences (n, T, D) and their lengths (n,).
+            texts: the rows of all texts.
+        """
         return {}
 
+    @abstractmethod
     def forward(self, model: CollapModel, embeddings: Embeddings) -> Tensor:
         """The loss, a scalar in float32."""
-        raise NotImplementedError
 
     def after_step(self, model: CollapModel) -> None:
         """Called after every step of the optimizer; does nothing by default."""
 
-    def extra_repr(self) -> str:
-        return ", ".join(f"{name}={value}" for name, value in self.settings().items())
 
-    def settings(self) -> dict[str, Any]:
-        """Numbers that the objective was made with, for reports."""
-        return {}
+class AddedObjective(Objective):
+    """A loss beside another: `(1 - weight) * base + weight * added`.
+
+    Args:
+        base: the other objective.
+        weight: share of the added loss.
+        name: of that share in recipes.
+        whole: whether the share can be 1, so that nothing is left of the other.
+
+    Raises:
+        ValueError: if the weight is no such share.
+    """
+
+    def __init__(self, base: Objective, weight: float, name: str, *, whole: bool = False):
+        super().__init__()
+        if not (0 < weight < 1 or (whole and weight == 1)):
+            end = "above 0 and at most 1" if whole else "between 0 and 1"
+            raise ValueError(f"{name} is a share of the loss, {end}, not {weight}.")
+        self.base = base
+        self.weight = weight
+
+    def text_extras(self, model: CollapModel, text: dict[str, Tensor], encoded: CollapTextFeatures) -> Embeddings:
+        return self.base.text_extras(model, text, encoded)
+
+    def track_extras(
+        self, model: CollapModel, audio: dict[str, Tensor], features: Tensor, lengths: Tensor, texts: Embeddings
+    ) -> Embeddings:
+        return self.base.track_extras(model, audio, features, lengths, texts)
+
+    def forward(self, model: CollapModel, embeddings: Embeddings) -> Tensor:
+        return (1 - self.weight) * self.base(model, embeddings) + self.weight * self.added(model, embeddings)
+
+    @abstractmethod
+    def added(self, model: CollapModel, embeddings: Embeddings) -> Tensor:
+        """The added loss, a scalar in float32."""
+
+    def after_step(self, model: CollapModel) -> None:
+        self.base.after_step(model)

@@ -1,12 +1,11 @@
 """The contrastive loss of the paper, optionally weighted by content as in MusCALL."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from modeling_collap import CollapModel, contrastive_loss
+from modeling_collap import CollapModel, CollapTextFeatures, contrastive_loss
+from modeling_collap.structure import reordered_scores
 
 from .base import Embeddings, Objective
 
@@ -19,22 +18,64 @@ class ContrastiveObjective(Objective):
             `exp(s_i / kappa)`, where `s_i` is the share of its text's similarity to the other texts in that of all. Its
             authors take similarities from a sentence encoder; here they are cosines of the model's own text vectors,
             without gradient, moved to 0 to 1. Off by default.
+        order_negatives: K further negatives of every pair: the track with its own passages in a random order. That is
+            also the score of the track, its sections put in some order, with its text as it is, so that they stand
+            against the pair in both directions. Needs a model with a structure term.
     """
 
-    def __init__(self, content_weighting: float | None = None):
+    def __init__(self, content_weighting: float | None = None, order_negatives: int = 0):
         super().__init__()
         self.content_weighting = content_weighting
+        self.order_negatives = order_negatives
+
+    def text_extras(self, model: CollapModel, text: dict[str, Tensor], encoded: CollapTextFeatures) -> Embeddings:
+        if not self.order_negatives or encoded.passage_places is None:
+            return {}
+        places = encoded.passage_places  # (m, P)
+        orders = [places, *(shuffled(places) for _ in range(self.order_negatives))]
+        return {"passage_orders": torch.stack(orders, dim=-1)}  # (m, P, 1 + K), the true order first
+
+    def track_extras(
+        self, model: CollapModel, audio: dict[str, Tensor], features: Tensor, lengths: Tensor, texts: Embeddings
+    ) -> Embeddings:
+        if not self.order_negatives:
+            return {}
+        own = audio["pairs"]
+        scores = reordered_scores(
+            features,
+            lengths,
+            texts["passage_embeds"][own],
+            texts["passage_orders"][own],
+            texts["passage_sharpness"][own],
+            temperature=model.structure_temperature,
+            pool=model.config.structure_pool,
+        )  # (n, 1 + K)
+        # All but the structure term is the same in any order.
+        return {"order_gains": model.config.gamma_structure * (scores[:, 1:] - scores[:, :1])}
 
     def forward(self, model: CollapModel, embeddings: Embeddings) -> Tensor:
-        logits = embeddings["scores"] * model.logit_factor  # (N, N)
-        losses = contrastive_loss(logits, symmetric=model.config.symmetric_loss, reduction="none")  # (N,)
+        scores = embeddings["scores"]  # (N, N)
+        negatives = None
+        if self.order_negatives:
+            negatives = (scores.diagonal()[:, None] + embeddings["order_gains"]) * model.logit_factor  # (N, K)
+        losses = contrastive_loss(
+            scores * model.logit_factor,
+            symmetric=model.config.symmetric_loss,
+            reduction="none",
+            hard_negatives=negatives,
+        )  # (N,)
         if self.content_weighting is None:
             return losses.mean()
         weights = content_weights(embeddings["text_embeds"], self.content_weighting)  # (N,)
         return (weights * losses).sum() / weights.sum()
 
-    def settings(self) -> dict[str, Any]:
-        return {} if self.content_weighting is None else {"content_weighting": self.content_weighting}
+
+def shuffled(places: Tensor) -> Tensor:
+    """The places (M, P) of every text handed out among its passages at random; those below 0 stay where they are."""
+    absent = places < 0
+    present_first = places.gather(1, absent.long().argsort(dim=1, stable=True))
+    takers = torch.rand(places.shape, device=places.device).masked_fill(absent, 2.0).argsort(1)
+    return places.scatter(1, takers, present_first)
 
 
 @torch.no_grad()

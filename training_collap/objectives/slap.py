@@ -1,13 +1,12 @@
 """Training without negatives, as in SLAP."""
 
 import copy
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from modeling_collap import CollapModel
+from modeling_collap import CollapModel, CollapTextFeatures
 
 from ..embeddings import mean_steps
 from .base import Embeddings, Objective
@@ -42,11 +41,13 @@ class SlapObjective(Objective):
         return self
 
     @torch.no_grad()
-    def track_extras(self, model: CollapModel, audio: dict[str, Tensor]) -> Embeddings:
+    def track_extras(
+        self, model: CollapModel, audio: dict[str, Tensor], features: Tensor, lengths: Tensor, texts: Embeddings
+    ) -> Embeddings:
         return {"audio_targets": mean_steps(*self.target.get_audio_features(**audio))}
 
     @torch.no_grad()
-    def text_extras(self, model: CollapModel, text: dict[str, Tensor]) -> Embeddings:
+    def text_extras(self, model: CollapModel, text: dict[str, Tensor], encoded: CollapTextFeatures) -> Embeddings:
         return {"text_targets": self.target.get_text_features(**text)}
 
     def forward(self, model: CollapModel, embeddings: Embeddings) -> Tensor:
@@ -67,9 +68,6 @@ class SlapObjective(Objective):
     def after_step(self, model: CollapModel) -> None:
         for kept, new in zip(self.target.parameters(), model.parameters(), strict=True):
             kept.lerp_(new.to(kept.dtype), 1 - self.momentum)
-
-    def settings(self) -> dict[str, Any]:
-        return {"momentum": self.momentum}
 
 
 def _predictor(size: int) -> nn.Module:

@@ -1,0 +1,213 @@
+"""The structure term: against loops written out, under padding, and in the model."""
+
+import math
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from modeling_collap import CollapModel, CollapTextFeatures, structure_scores
+from modeling_collap.structure import pooled_steps, reordered_scores
+
+LENGTHS = torch.tensor([11, 4, 7])
+STAMPED = "a slow song\n0:00-0:10: a quiet piano\n0:10-0:40: the full band"
+
+
+def inputs(dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
+    """Three tracks and two texts; the second text has one passage fewer."""
+    generator = torch.Generator().manual_seed(3)
+    places = torch.tensor([[0.1, 0.5, 0.8], [0.3, 0.9, -1.0]], dtype=dtype)
+    return {
+        "audio_features": torch.randn(3, 11, 6, generator=generator, dtype=dtype),
+        "lengths": LENGTHS,
+        "passage_embeds": torch.randn(2, 3, 6, generator=generator, dtype=dtype),
+        "passage_places": places,
+        "passage_sharpness": torch.rand(2, 3, generator=generator, dtype=dtype) * 30,
+    }
+
+
+def in_loops(
+    features: Tensor, passages: Tensor, places: Tensor, sharpness: Tensor, temperature: float, pool: int
+) -> float:
+    """r_S of one track (T, D) with one text."""
+    length, scores = len(features), []
+    for passage, place, k in zip(passages, places.tolist(), sharpness.tolist(), strict=True):
+        if place < 0:
+            continue
+        weights, similarities = [], []
+        for start in range(0, length, pool):
+            steps = features[start : start + pool]
+            cosine = float(F.cosine_similarity(steps.mean(0), passage, dim=0))
+            middle = (start + len(steps) / 2) / length
+            weights.append(math.exp(temperature * cosine - k * (place - middle) ** 2))
+            similarities.append(cosine)
+        scores.append(sum(w * s for w, s in zip(weights, similarities, strict=True)) / sum(weights))
+    return sum(scores) / len(scores)
+
+
+@pytest.mark.parametrize("pool", [1, 3, 20])
+def test_equals_the_loops(pool: int) -> None:
+    given = inputs()
+    scores = structure_scores(**given, temperature=4.0, pool=pool)
+    for n, length in enumerate(LENGTHS.tolist()):
+        for m in range(2):
+            text = (given[name][m] for name in ("passage_embeds", "passage_places", "passage_sharpness"))
+            expected = in_loops(given["audio_features"][n, :length], *text, temperature=4.0, pool=pool)
+            assert float(scores[n, m]) == pytest.approx(expected, abs=1e-12)
+
+
+def test_padding_never_counts() -> None:
+    given = inputs(torch.float32)
+    scores = structure_scores(**given, temperature=4.0, pool=2)
+    for n, length in enumerate(LENGTHS.tolist()):
+        alone = given | {"audio_features": given["audio_features"][n : n + 1, :length], "lengths": LENGTHS[n : n + 1]}
+        torch.testing.assert_close(structure_scores(**alone, temperature=4.0, pool=2)[0], scores[n])
+    spoilt = given["audio_features"].clone()
+    spoilt[1, 4:] = torch.nan
+    torch.testing.assert_close(structure_scores(**given | {"audio_features": spoilt}, temperature=4.0, pool=2), scores)
+    without = {name: given[name][1:, :2] for name in ("passage_embeds", "passage_places", "passage_sharpness")}
+    torch.testing.assert_close(structure_scores(**given | without, temperature=4.0, pool=2)[:, 0], scores[:, 1])
+
+
+def test_gradients() -> None:
+    given = inputs()
+    names = ("audio_features", "passage_embeds", "passage_sharpness")
+    free = [given.pop(name).requires_grad_() for name in names]
+    temperature = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
+
+    def score(*values: Tensor) -> Tensor:
+        return structure_scores(**given, **dict(zip(names, values, strict=False)), temperature=values[-1], pool=2)
+
+    assert torch.autograd.gradcheck(score, (*free, temperature))
+
+
+def test_a_text_without_passages_scores_zero() -> None:
+    given = inputs() | {"passage_places": torch.full((2, 3), -1.0, dtype=torch.float64)}
+    assert torch.equal(structure_scores(**given, temperature=1.0), torch.zeros(3, 2, dtype=torch.float64))
+
+
+def test_order_counts() -> None:
+    """A track of two halves: the text that names them in their order scores higher, and the score in other orders is
+    that of the text in other orders."""
+    low, high = torch.eye(4)[:2]
+    track = torch.cat([low.expand(20, 4), high.expand(20, 4)])[None]
+    places, sharpness = torch.tensor([[0.25, 0.75]]), torch.full((1, 2), 20.0)
+    right, wrong = (
+        structure_scores(track, torch.tensor([40]), torch.stack(order)[None], places, sharpness, temperature=1.0)
+        for order in ((low, high), (high, low))
+    )
+    assert right > wrong + 0.5
+    orders = torch.stack([places, places.flip(1)], dim=-1)  # (1, P, 2)
+    scores = reordered_scores(
+        track, torch.tensor([40]), torch.stack([low, high])[None], orders, sharpness, temperature=1.0
+    )
+    torch.testing.assert_close(scores, torch.cat([right, wrong], dim=1))
+
+
+def test_pooled_steps_lie_where_they_are_heard() -> None:
+    steps, places = pooled_steps(torch.ones(1, 5, 2), torch.tensor([5]), pool=2)
+    torch.testing.assert_close(places, torch.tensor([[0.2, 0.6, 0.9]]))
+    torch.testing.assert_close(steps, torch.full((1, 3, 2), 0.5**0.5))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lengths": LENGTHS[:2]}, "lengths"),
+        ({"passage_embeds": torch.zeros(2, 3, 5)}, "passage_embeds"),
+        ({"passage_places": torch.zeros(2, 2)}, "passage_places"),
+        ({"pool": 0}, "pool"),
+    ],
+)
+def test_shapes_that_do_not_fit(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        structure_scores(**inputs() | {"temperature": 1.0} | change)
+
+
+# In the model
+
+
+@pytest.fixture(scope="module", params=["gpt2", "roberta"])
+def backbone(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(backbone: str) -> CollapModel:
+    model = tiny.model(backbone, gamma_structure=0.7, seconds_per_structure_step=0.2)
+    torch.nn.init.normal_(model.passage_sharpness.weight, std=0.3)
+    return model
+
+
+def test_off_by_default(backbone: str) -> None:
+    model = tiny.model(backbone)
+    assert not [name for name in model.state_dict() if "passage" in name or "structure" in name]
+    features = model.encode_text(**tiny.processor(backbone)(text=[STAMPED]))
+    assert features.passage_embeds is None
+    assert model.score(torch.randn(1, 30, 24), torch.tensor([30]), features).structure is None
+
+
+@torch.no_grad()
+def test_the_third_term(model: CollapModel, backbone: str) -> None:
+    inputs = tiny.batch(backbone, texts=[STAMPED, "two. sentences", "one"])
+    features, lengths = model.get_audio_features(**inputs)
+    text = model.encode_text(**inputs)
+    scores = model.score(features, lengths, text)
+    expected = 0.5 * scores.kernel + 0.5 * scores.temporal + 0.7 * scores.structure
+    torch.testing.assert_close(scores.fused, expected)
+    torch.testing.assert_close(model(**inputs).logits_per_audio, scores.fused * model.logit_factor)
+    torch.testing.assert_close(text.text_embeds, model.get_text_features(**inputs))
+    with pytest.raises(ValueError, match="encode_text"):
+        model.score(features, lengths, text.text_embeds)
+
+
+@torch.no_grad()
+def test_a_text_scores_the_same_alone_and_padded_on_either_side(model: CollapModel, backbone: str) -> None:
+    processor = tiny.processor(backbone)
+    texts = [STAMPED, "two. sentences", "one"]
+    expected = [model.encode_text(**processor(text=[text])) for text in texts]
+    for side in ("right", "left"):
+        together = model.encode_text(**processor(text=texts, padding_side=side))
+        for field, rows in zip(CollapTextFeatures._fields, together, strict=True):
+            for i, alone in enumerate(expected):
+                wanted = getattr(alone, field)[0]
+                got = rows[i] if field == "text_embeds" else rows[i, : len(wanted)]
+                torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
+        assert together.passage_places.gt(-1).sum(1).tolist() == [3, 2, 1]
+        joined = CollapTextFeatures.cat(expected)
+        torch.testing.assert_close(joined.passage_places, together.passage_places)
+        torch.testing.assert_close(joined.select(slice(1, 2)).text_embeds, expected[1].text_embeds, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_tokens_alone_are_one_passage(model: CollapModel, backbone: str) -> None:
+    inputs = tiny.processor(backbone)(text=["one", "a longer text of one sentence"])
+    plain = model.encode_text(inputs["input_ids"], inputs["attention_mask"])
+    assert plain.passage_places.tolist() == [[0.5], [0.5]]
+    with pytest.raises(ValueError, match="belong together"):
+        model.encode_text(inputs["input_ids"], passage_ids=inputs["passage_ids"])
+
+
+@torch.no_grad()
+def test_a_passage_that_was_cut_off_is_none(model: CollapModel, backbone: str) -> None:
+    with pytest.warns(UserWarning, match="cut"):
+        inputs = tiny.processor(backbone)(text=[STAMPED], max_length=8)
+    assert model.encode_text(**inputs).passage_places[0, -1] == -1
+
+
+@torch.no_grad()
+def test_saved_and_loaded(model: CollapModel, backbone: str, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path)
+    inputs = tiny.batch(backbone, texts=[STAMPED, "two. sentences", "one"])
+    again = CollapModel.from_pretrained(tmp_path)
+    torch.testing.assert_close(again(**inputs).logits_per_audio, model(**inputs).logits_per_audio)
+
+
+def test_the_first_sharpness_is_the_configured_one() -> None:
+    model = tiny.model(gamma_structure=1.0, structure_sharpness=7.0, structure_temperature=5.0)
+    text = model.encode_text(**tiny.processor()(text=[STAMPED]))
+    torch.testing.assert_close(text.passage_sharpness, torch.full((1, 3), 7.0))
+    assert model.structure_temperature.item() == pytest.approx(5.0)

@@ -1,0 +1,59 @@
+"""Captions of training examples, varied, and the spans of their passages."""
+
+import numpy as np
+import pytest
+
+from dataset_scripts.structure import crop_caption
+from processing_collap import split_passages
+from training_collap.captions import as_caption, crop_lines, track_lines, varied
+
+ROW = {
+    "caption": "A slow song.\n**0:00-0:40:** Verse. A quiet piano.\n**0:40-1:20:** Chorus. The full band.",
+    "global_caption": "A slow song.",
+    "structure": [
+        {"start": 0.0, "end": 40.0, "label": "verse", "caption": "A quiet piano."},
+        {"start": 40.0, "end": 80.0, "label": "chorus", "caption": "The full\nband."},
+    ],
+    "duration": 80.0,
+}
+
+
+def test_a_whole_caption_is_what_the_row_says_and_its_spans_are_the_sections() -> None:
+    caption = as_caption(track_lines(ROW))
+    assert caption.text == ROW["caption"]
+    assert caption.spans == [None, (0.0, 0.5), (0.5, 1.0)]
+
+
+@pytest.mark.parametrize("text", ["One line about it all.", "Four\nlines\nabout\ntwo sections"])
+def test_a_caption_of_another_layout_has_no_spans(text: str) -> None:
+    caption = as_caption(track_lines({**ROW, "caption": text}))
+    assert caption.text == text
+    assert not any(caption.spans)
+
+
+@pytest.mark.parametrize("keep_global", [True, False])
+def test_a_crop(keep_global: bool) -> None:
+    caption = as_caption(crop_lines(ROW, 30.0, 80.0, keep_global=keep_global))
+    assert caption.text == crop_caption(ROW, 30.0, 80.0, keep_global=keep_global).replace("full\nband", "full band")
+    assert caption.spans == [None] * keep_global + [(0.0, pytest.approx(0.2)), (pytest.approx(0.2), 1.0)]
+
+
+def test_varied_captions_keep_words_and_spans_together() -> None:
+    """Over many draws every form comes up, and what a span belongs to never changes."""
+    span_of = {"piano": (0.0, 0.5), "band": (0.5, 1.0)}
+    seen = set()
+    for seed in range(200):
+        caption = varied(track_lines(ROW), np.random.default_rng(seed))
+        passages = split_passages(caption.text)
+        stamped, lines = "0:" in caption.text, caption.text.count("\n") + 1
+        seen.add((stamped, lines))
+        assert len(caption.spans) in (0, len(passages))
+        for passage, span in zip(passages, caption.spans, strict=False):
+            text = caption.text[passage.start : passage.end]
+            assert span == next((span_of[word] for word in span_of if word in text), None)
+    assert {(True, 3), (False, 3), (False, 1), (True, 2), (False, 2)} <= seen
+
+
+def test_the_same_seed_gives_the_same_words() -> None:
+    first, again = (varied(track_lines(ROW), np.random.default_rng(5)) for _ in range(2))
+    assert first == again
