@@ -187,7 +187,7 @@ class CollapModel(CollapPreTrainedModel):
 
     def get_text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None, **_: Any) -> Tensor:
         """One vector per text, (M, D); see `encode_text`."""
-        states, _, attention_mask = self._text_states(input_ids, attention_mask)
+        states, _order, attention_mask = self._text_states(input_ids, attention_mask)
         return self.text_projection(self._pool_text(states, attention_mask))
 
     def encode_text(
@@ -225,12 +225,13 @@ class CollapModel(CollapPreTrainedModel):
         members = (passage_ids[:, None] == numbers[:, None]) & (attention_mask[:, None] > 0)  # (M, P, L)
         counts = members.sum(-1)  # (M, P)
         pooled = members.to(states.dtype) @ states / counts.clamp(min=1)[..., None]  # (M, P, d)
+        passage_places = passage_places.masked_fill(counts == 0, -1.0)  # one that truncation has cut off is none
         log_sharpness = self.passage_sharpness(pooled).squeeze(-1).float()  # (M, P)
+        sharpness = log_sharpness.clamp(max=_MAX_LOG_SHARPNESS).exp()
+        # The only passage of a text has its place by no one's choice.
+        alone = (passage_places >= 0).sum(1, keepdim=True) == 1
         return CollapTextFeatures(
-            text_embeds,
-            self.passage_projection(pooled),
-            passage_places.masked_fill(counts == 0, -1.0),  # a passage that truncation has cut off is none
-            log_sharpness.clamp(max=_MAX_LOG_SHARPNESS).exp(),
+            text_embeds, self.passage_projection(pooled), passage_places, sharpness.masked_fill(alone, 0.0)
         )
 
     def _text_states(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -272,7 +273,8 @@ class CollapModel(CollapPreTrainedModel):
         """
         config = self.config
         features = text if isinstance(text, CollapTextFeatures) else CollapTextFeatures(text)
-        if config.gamma_structure and features.passage_embeds is None:
+        passages = {name: rows for name, rows in features.present().items() if name.startswith("passage_")}
+        if config.gamma_structure and not passages:
             raise ValueError("this model scores the passages of a text: give score what encode_text returns.")
         scores = alignment_scores(
             audio_features,
@@ -290,9 +292,7 @@ class CollapModel(CollapPreTrainedModel):
         structure = structure_scores(
             audio_features,
             lengths,
-            features.passage_embeds,
-            features.passage_places,
-            features.passage_sharpness,
+            **passages,
             temperature=self.structure_temperature,
             pool=config.structure_pool,
         )

@@ -13,6 +13,8 @@ are no drums at all" does not. The track side stays what it is for the other two
 serves all three.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -81,6 +83,39 @@ def reordered_scores(
         similarity = (passages @ steps.transpose(1, 2))[:, None]  # (N, 1, P, S)
         orders = passage_orders.transpose(1, 2)  # (N, K, P)
         return _attended(similarity, places, orders, passage_sharpness[:, None], temperature)
+
+
+class PassageMaps(NamedTuple):
+    """Where one track matches the passages of one text."""
+
+    attention: Tensor  # a_pt, (P, S): every row sums to 1
+    similarity: Tensor  # cosines of the pooled steps with the passages, (P, S)
+
+
+def passage_maps(
+    features: Tensor,
+    passage_embeds: Tensor,
+    passage_places: Tensor,
+    passage_sharpness: Tensor,
+    *,
+    temperature: float | Tensor,
+    pool: int = 1,
+) -> PassageMaps:
+    """What each passage of a text attends to in a track.
+
+    Args:
+        features: (T, D) valid time steps of the track.
+        passage_embeds: (P, D). passage_places, passage_sharpness: (P,), no place below 0; a sharpness of 0 leaves the
+            places out, and what is left is where the passage's words fit.
+        temperature, pool: as in `structure_scores`.
+    """
+    text = passage_embeds[None], passage_places[None], passage_sharpness[None]
+    lengths = torch.tensor([len(features)], device=features.device)
+    _check(features[None], lengths, *text, pool)
+    steps, places = pooled_steps(features[None], lengths, pool)  # (1, S, D), (1, S)
+    similarity = F.normalize(passage_embeds.to(steps.dtype), dim=-1) @ steps[0].T  # (P, S)
+    attention = passage_attention(similarity[None, None], places, text[1][None], text[2][None], temperature)
+    return PassageMaps(attention[0, 0], similarity)
 
 
 def pooled_steps(audio_features: Tensor, lengths: Tensor, pool: int) -> tuple[Tensor, Tensor]:

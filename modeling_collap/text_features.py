@@ -1,6 +1,6 @@
 """Encoded texts, as tracks are scored against them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,22 +18,33 @@ class CollapTextFeatures(NamedTuple):
 
     def select(self, texts: slice) -> "CollapTextFeatures":
         """Some of the texts."""
-        return CollapTextFeatures(*(None if rows is None else rows[texts] for rows in self))
+        return self._each(lambda rows: rows[texts])
 
     def to(self, device: torch.device | str) -> "CollapTextFeatures":
-        return CollapTextFeatures(*(None if rows is None else rows.to(device) for rows in self))
+        return self._each(lambda rows: rows.to(device))
+
+    def float(self) -> "CollapTextFeatures":
+        """In float32."""
+        return self._each(Tensor.float)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "CollapTextFeatures":
+        return CollapTextFeatures(**{name: change(rows) for name, rows in self.present().items()})
+
+    def present(self) -> dict[str, Tensor]:
+        """The fields that are there, by name."""
+        return {name: rows for name, rows in self._asdict().items() if rows is not None}
 
     @staticmethod
     def cat(features: Sequence["CollapTextFeatures"]) -> "CollapTextFeatures":
         """Texts of several batches as one, padded to the most passages of any."""
-        fields = []
-        for name in CollapTextFeatures._fields:
-            rows = [getattr(part, name) for part in features]
-            if name.startswith("passage_") and rows[0] is not None:
+        fields: dict[str, Tensor] = {}
+        for name in features[0].present():
+            rows = [part.present()[name] for part in features]
+            if name.startswith("passage_"):
                 most = max(part.shape[1] for part in rows)
                 rows = [pad_passages(part, most) for part in rows]
-            fields.append(None if rows[0] is None else torch.cat(rows))
-        return CollapTextFeatures(*fields)
+            fields[name] = torch.cat(rows)
+        return CollapTextFeatures(**fields)
 
 
 def pad_passages(rows: Tensor, passages: int) -> Tensor:

@@ -42,8 +42,10 @@ def track_lines(row: Mapping[str, Any]) -> list[Line]:
     opening = len(texts) - len(sections)
     if opening not in (0, 1):
         return [Line(text, None) for text in texts]
-    spans = [(section["start"] / row["duration"], section["end"] / row["duration"]) for section in sections]
-    return [Line(text, span) for text, span in zip(texts, [None] * opening + spans, strict=True)]
+    spans: list[Span | None] = [
+        (section["start"] / row["duration"], section["end"] / row["duration"]) for section in sections
+    ]
+    return [Line(text, span) for text, span in zip(texts, [*[None] * opening, *spans], strict=True)]
 
 
 def crop_lines(row: Mapping[str, Any], start: float, end: float, *, keep_global: bool) -> list[Line]:

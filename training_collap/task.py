@@ -80,12 +80,11 @@ class TrainingTask(nn.Module):
 
     def _texts(self, **text: Tensor) -> Embeddings:
         encoded = self.model.encode_text(**text)
-        rows = {name: value for name, value in encoded._asdict().items() if value is not None}
-        return {**rows, **self.objective.text_extras(self.model, text, encoded)}
+        return {**encoded.present(), **self.objective.text_extras(self.model, text, encoded)}
 
     def _tracks(self, texts: Embeddings, **audio: Tensor) -> Embeddings:
         features, lengths = self.model.get_audio_features(**audio)  # (n, T, D), (n,)
-        encoded = CollapTextFeatures(*(texts.get(name) for name in CollapTextFeatures._fields))
+        encoded = CollapTextFeatures(**{name: texts[name] for name in CollapTextFeatures._fields if name in texts})
         return {
             "scores": self.model.score(features, lengths, encoded).fused,  # (n, M)
             "audio_embeds": mean_steps(features, lengths),  # (n, D)
