@@ -42,9 +42,8 @@ def track_lines(row: Mapping[str, Any]) -> list[Line]:
     opening = len(texts) - len(sections)
     if opening not in (0, 1):
         return [Line(text, None) for text in texts]
-    spans: list[Span | None] = [
-        (section["start"] / row["duration"], section["end"] / row["duration"]) for section in sections
-    ]
+    length = row["duration"]
+    spans: list[Span | None] = [(section["start"] / length, section["end"] / length) for section in sections]
     return [Line(text, span) for text, span in zip(texts, [*[None] * opening, *spans], strict=True)]
 
 

@@ -1,0 +1,168 @@
+"""What teaches the structure term: sections against passages, and a track against its own caption out of order."""
+
+import math
+
+import pytest
+import tiny
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from modeling_collap import CollapModel, structure_scores
+from training_collap import CaptionedTracks, CollapCollator
+from training_collap.objectives import Objective, ObjectiveSection, build_objective
+from training_collap.objectives.contrastive import shuffled
+from training_collap.task import TrainingTask, as_tensors
+
+N, P, D = 3, 2, 6
+
+
+def model() -> CollapModel:
+    return tiny.model(gamma_structure=1.0, seconds_per_structure_step=0.2)
+
+
+def objective(net: CollapModel, **section: object) -> Objective:
+    return build_objective(ObjectiveSection(**section), net)  # type: ignore[arg-type]
+
+
+def songs_batch() -> dict[str, Tensor]:
+    tracks = CaptionedTracks(tiny.rows(3), window_seconds=tiny.WINDOW_SECONDS)
+    return as_tensors(CollapCollator(tiny.processor())([tracks[i] for i in range(3)]))
+
+
+def test_sections_against_passages_in_loops() -> None:
+    torch.manual_seed(0)
+    net = model()
+    sections = objective(net, sections=0.3)
+    rows = {
+        "scores": torch.randn(N, N),
+        "passage_embeds": torch.randn(N, P, D),
+        "passage_sections": torch.randn(N, P, D),
+        "passage_places": torch.tensor([[0.2, 0.8], [0.5, -1.0], [0.1, 0.9]]),
+        "passage_heard": torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0]]),
+    }
+    known = [(0, 0), (0, 1), (1, 0), (2, 1)]
+    logits = torch.tensor(
+        [
+            [F.cosine_similarity(rows["passage_sections"][a], rows["passage_embeds"][b], dim=0) / 0.07 for b in known]
+            for a in known
+        ]
+    )
+    both = logits.logsumexp(0) + logits.logsumexp(1)
+    expected = float((both / 2 - logits.diagonal()).mean())
+    base = objective(net)(net, rows).item()
+    assert sections(net, rows).item() == pytest.approx(0.7 * base + 0.3 * expected, abs=1e-5)
+
+
+def test_no_known_section_is_no_loss_and_no_error() -> None:
+    net = model()
+    task = TrainingTask(net, objective(net, sections=0.5))
+    batch = songs_batch()
+    batch["passage_spans"].fill_(-1.0)
+    loss = task(**batch).loss
+    loss.backward()
+    assert loss.isfinite()
+
+
+@torch.no_grad()
+def test_a_section_is_the_mean_of_what_is_heard_in_its_span() -> None:
+    net = model()
+    batch = songs_batch()
+    features, lengths = net.get_audio_features(**batch)
+    rows = objective(net, sections=0.5).track_extras(net, batch, features, lengths, {})
+    # The first song lasts 3 s: opening, verse and chorus of half its length each, in steps of 0.2 s.
+    assert rows["passage_heard"][0].tolist() == [0, 1, 1]
+    steps = F.normalize(features[0, :150].view(15, 10, -1).mean(1), dim=-1)
+    for passage, span in ((1, steps[:7]), (2, steps[7:])):
+        got, wanted = rows["passage_sections"][0, passage], span.sum(0)
+        assert F.cosine_similarity(got, wanted, dim=0) > 0.99
+
+
+def test_order_negatives_in_loops() -> None:
+    torch.manual_seed(0)
+    net = model()
+    batch = songs_batch()
+    task = TrainingTask(net, objective(net, order_negatives=2))
+    torch.manual_seed(4)
+    got = task(**batch).loss.item()
+
+    torch.manual_seed(4)
+    with torch.no_grad():
+        texts = net.encode_text(**batch)
+        orders = [shuffled(texts.passage_places) for _ in range(2)]
+        features, lengths = net.get_audio_features(**batch)
+        scores = net.score(features, lengths, texts)
+        negatives = torch.zeros(3, 2)
+        for k, places in enumerate(orders):
+            structure = structure_scores(
+                features,
+                lengths,
+                texts.passage_embeds,
+                places,
+                texts.passage_sharpness,
+                temperature=net.structure_temperature,
+                pool=net.config.structure_pool,
+            ).diagonal()
+            negatives[:, k] = scores.fused.diagonal() - scores.structure.diagonal() + structure
+        expected = 0.0
+        factor = net.logit_factor.item()
+        for i in range(3):
+            for row in (scores.fused[i], scores.fused[:, i]):
+                others = [math.exp(factor * float(s)) for s in (*row, *negatives[i])]
+                expected += math.log(sum(others)) - factor * float(scores.fused[i, i])
+    assert got == pytest.approx(expected / 6, abs=1e-4)
+
+
+def test_shuffled_places_are_the_same_places() -> None:
+    places = torch.tensor([[0.1, 0.3, 0.6, 0.9], [0.2, -1.0, 0.7, -1.0], [0.5, -1.0, -1.0, -1.0]])
+    seen = set()
+    for seed in range(200):
+        torch.manual_seed(seed)
+        got = shuffled(places)
+        assert torch.equal(got < 0, places < 0)
+        assert torch.equal(got.sort(1).values, places.sort(1).values)
+        seen.add(tuple(got[0].tolist()))
+    assert len(seen) == 24, "all orders come up"
+
+
+def test_order_negatives_teach_order() -> None:
+    """Two halves, and passages that start out knowing nothing of places: training makes the true order win."""
+    torch.manual_seed(0)
+    track = torch.randn(2, 4)
+    features = torch.cat([track[:1].expand(10, 4), track[1:].expand(10, 4)])[None]
+    sharpness = torch.zeros(1, 2, requires_grad=True)
+    places, flipped = torch.tensor([[0.25, 0.75]]), torch.tensor([[0.75, 0.25]])
+
+    def gap() -> Tensor:
+        true, false = (
+            structure_scores(features, torch.tensor([20]), track[None], order, sharpness, temperature=1.0)
+            for order in (places, flipped)
+        )
+        return true - false
+
+    assert gap().item() == pytest.approx(0, abs=1e-6)
+    optimizer = torch.optim.Adam([sharpness], lr=1.0)
+    for _ in range(20):
+        optimizer.zero_grad()
+        F.softplus(-10 * gap()).sum().backward()
+        optimizer.step()
+    assert gap() > 0.2
+
+
+@pytest.mark.parametrize("section", [{"order_negatives": 2}, {"sections": 0.3}])
+def test_a_model_without_passages_cannot_learn_from_them(section: dict) -> None:
+    with pytest.raises(ValueError, match="needs a model that scores passages"):
+        objective(tiny.model(), **section)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"name": "sigmoid", "order_negatives": 1}, "belongs to the contrastive loss"),
+        ({"order_negatives": -1}, "at least 0"),
+        ({"sections": 1.0}, "between 0 and 1"),
+    ],
+)
+def test_settings_that_make_no_sense(section: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        objective(model(), **section)
