@@ -79,6 +79,11 @@ class CollapConfig(PreTrainedConfig):
             window, or 50 where it is off. Only encoders with another hop and no Whisper branch need it set.
         seconds_per_kernel, seconds_per_stride: eta_K and eta_S, length and hop of a frame of eq (1), in seconds.
         gamma_kernel, gamma_temporal: gamma_K and gamma_T of eq (7).
+        gamma_structure: weight of the structure-aware term beside the two of eq (7), see `structure`; 0, the paper,
+            leaves it out, and its parameters with it.
+        structure_temperature: initial factor on the similarities inside its attention, trained.
+        structure_sharpness: initial weight of the places inside its attention, trained and read from every passage.
+        seconds_per_structure_step: time steps are averaged over this long before passages attend to them.
         normalization: `"mean"` divides eqs (5) and (6) by W and by H, so that both scores are weighted averages;
             `"paper"` divides by H and by W as printed.
         attention_temperature: factor on the similarities inside the softmaxes of eqs (3) and (4); 1 is the paper.
@@ -113,6 +118,10 @@ class CollapConfig(PreTrainedConfig):
         seconds_per_stride: float = 1.0,
         gamma_kernel: float = 0.5,
         gamma_temporal: float = 0.5,
+        gamma_structure: float = 0.0,
+        structure_temperature: float = 10.0,
+        structure_sharpness: float = 20.0,
+        seconds_per_structure_step: float = 1.0,
         normalization: str = "mean",
         attention_temperature: float = 1.0,
         learn_attention_temperature: bool = False,
@@ -135,6 +144,10 @@ class CollapConfig(PreTrainedConfig):
         self.seconds_per_stride = seconds_per_stride
         self.gamma_kernel = gamma_kernel
         self.gamma_temporal = gamma_temporal
+        self.gamma_structure = gamma_structure
+        self.structure_temperature = structure_temperature
+        self.structure_sharpness = structure_sharpness
+        self.seconds_per_structure_step = seconds_per_structure_step
         self.normalization = normalization
         self.attention_temperature = attention_temperature
         self.learn_attention_temperature = learn_attention_temperature
@@ -167,6 +180,9 @@ class CollapConfig(PreTrainedConfig):
             "seconds_per_kernel",
             "seconds_per_stride",
             "attention_temperature",
+            "structure_temperature",
+            "structure_sharpness",
+            "seconds_per_structure_step",
         ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}.")
@@ -190,6 +206,11 @@ class CollapConfig(PreTrainedConfig):
     def stride(self) -> int:
         """S, in time steps; printed above eq (1) of the paper, with T the steps of one window."""
         return math.floor(self.steps_per_second * self.seconds_per_stride + _FLOOR_EPSILON)
+
+    @property
+    def structure_pool(self) -> int:
+        """Time steps that become one before passages attend to them, at least 1."""
+        return max(math.floor(self.steps_per_second * self.seconds_per_structure_step + _FLOOR_EPSILON), 1)
 
 
 def _text_config(value: PreTrainedConfig | dict[str, Any] | None) -> PreTrainedConfig:

@@ -8,7 +8,10 @@ from torch import Tensor
 
 
 def contrastive_loss(
-    logits: Tensor, symmetric: bool = True, reduction: Literal["mean", "sum", "none"] = "mean"
+    logits: Tensor,
+    symmetric: bool = True,
+    reduction: Literal["mean", "sum", "none"] = "mean",
+    hard_negatives: Tensor | None = None,
 ) -> Tensor:
     """Cross-entropy that picks, for each track, its own text among all texts of the batch.
 
@@ -19,6 +22,8 @@ def contrastive_loss(
             belongs to text i.
         symmetric: average with the other direction, each text against all tracks.
         reduction: "mean" or "sum" over the N pairs, or "none".
+        hard_negatives: (N, K) further scores for each pair to stand above, in both directions, such as those of the
+            track with its own text out of order.
 
     Returns:
         A scalar, or (N,) for "none"; float32 for lower precisions.
@@ -32,7 +37,9 @@ def contrastive_loss(
         raise ValueError(f'reduction must be "mean", "sum" or "none", not {reduction!r}')
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     pairs = torch.arange(len(logits), device=logits.device)
-    loss = F.cross_entropy(logits, pairs, reduction=reduction)
+    further = logits.new_empty(len(logits), 0) if hard_negatives is None else hard_negatives.to(logits.dtype)
+    loss = F.cross_entropy(torch.cat([logits, further], dim=1), pairs, reduction=reduction)
     if symmetric:
-        loss = (loss + F.cross_entropy(logits.T, pairs, reduction=reduction)) / 2
+        other = F.cross_entropy(torch.cat([logits.T, further], dim=1), pairs, reduction=reduction)
+        loss = (loss + other) / 2
     return loss

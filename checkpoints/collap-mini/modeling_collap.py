@@ -1,5 +1,6 @@
 """CoLLAP: scores whole tracks against long texts (arXiv 2410.02271)."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,13 @@ from .audio_encoder import CollapAudioEncoder
 from .configuration_collap import BeatsConfig, CollapConfig
 from .contrastive_loss import contrastive_loss
 from .modeling_beats import BeatsModel
+from .structure import structure_scores
+from .text_features import CollapTextFeatures
 
 # CLIP's bound (arXiv 2103.00020): beyond a factor of 100 training is unstable.
 _MAX_LOG_LOGIT_SCALE = 4.6052
+# A passage this sharp reads 1% of the track; beyond, its attention has no gradient left.
+_MAX_LOG_SHARPNESS = 9.2103
 _POSITIONS_AFTER_PADDING = ("camembert", "data2vec-text", "ibert", "longformer", "mpnet")
 
 
@@ -26,7 +31,7 @@ class CollapOutput(ModelOutput):
 
     Args:
         loss: contrastive loss, eq (8); only with `return_loss=True`.
-        logits_per_audio: (N, M), the fused scores of eq (7) times the logit scale.
+        logits_per_audio: (N, M), the fused scores of eq (7) (and the structure term) times the logit scale.
         logits_per_text: (M, N), their transpose.
         audio_features: (N, T, D), the fused sequences; steps at or past `lengths` mean nothing.
         lengths: (N,), in time steps.
@@ -48,7 +53,7 @@ class CollapPreTrainedModel(PreTrainedModel):
     input_modalities = ["audio", "text"]  # noqa: RUF012
     supports_gradient_checkpointing = True
     _supports_sdpa = True
-    _keep_in_fp32_modules_strict = ["logit_scale", "attention_log_temperature"]  # noqa: RUF012
+    _keep_in_fp32_modules_strict = ["logit_scale", "attention_log_temperature", "structure_log_temperature"]  # noqa: RUF012
     _no_split_modules = ["WhisperEncoderLayer", "BeatsEncoderLayer"]  # noqa: RUF012
 
     @torch.no_grad()
@@ -59,6 +64,11 @@ class CollapPreTrainedModel(PreTrainedModel):
             if self.config.learn_attention_temperature:
                 temperature = torch.tensor(self.config.attention_temperature)
                 init.constant_(module.attention_log_temperature, temperature.log().item())
+            if self.config.gamma_structure:
+                init.constant_(module.structure_log_temperature, math.log(self.config.structure_temperature))
+                # Every passage starts with the same sharpness.
+                init.zeros_(module.passage_sharpness.weight)
+                init.constant_(module.passage_sharpness.bias, math.log(self.config.structure_sharpness))
 
 
 class CollapModel(CollapPreTrainedModel):
@@ -86,6 +96,10 @@ class CollapModel(CollapPreTrainedModel):
             self.register_buffer("logit_scale", logit_scale)
         if config.learn_attention_temperature:
             self.attention_log_temperature = nn.Parameter(torch.zeros(1))
+        if config.gamma_structure:
+            self.structure_log_temperature = nn.Parameter(torch.zeros(1))
+            self.passage_projection = nn.Linear(config.text_config.hidden_size, config.projection_dim)
+            self.passage_sharpness = nn.Linear(config.text_config.hidden_size, 1)
         self.post_init()
 
     @classmethod
@@ -147,6 +161,11 @@ class CollapModel(CollapPreTrainedModel):
         return self.config.attention_temperature
 
     @property
+    def structure_temperature(self) -> Tensor:
+        """tau of the structure term's attention; only with `gamma_structure`."""
+        return self.structure_log_temperature[0].exp()
+
+    @property
     def logit_factor(self) -> Tensor:
         """Factor on the fused scores in the loss, at most 100."""
         return self.logit_scale[0].float().clamp(max=_MAX_LOG_LOGIT_SCALE).exp()
@@ -167,18 +186,56 @@ class CollapModel(CollapPreTrainedModel):
         )
 
     def get_text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None, **_: Any) -> Tensor:
-        """One vector per text.
+        """One vector per text, (M, D); see `encode_text`."""
+        states, _order, attention_mask = self._text_states(input_ids, attention_mask)
+        return self.text_projection(self._pool_text(states, attention_mask))
+
+    def encode_text(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        passage_ids: Tensor | None = None,
+        passage_places: Tensor | None = None,
+        **_: Any,
+    ) -> CollapTextFeatures:
+        """All that tracks are scored against: one vector per text and, with `gamma_structure`, one per passage.
 
         Args:
             input_ids: (M, L), padded on either side.
             attention_mask: (M, L), 1 for tokens and 0 for padding; all ones by default.
-
-        Returns:
-            (M, D).
+            passage_ids: (M, L), the number of each token's passage, -1 for none. A text is one passage by default.
+            passage_places: (M, P), as `CollapProcessor` returns them.
 
         Raises:
-            ValueError: if L is beyond what the text backbone can read, or a text has no token.
+            ValueError: if L is beyond what the text backbone can read, a text has no token, or passages are given
+                without their places.
         """
+        states, order, attention_mask = self._text_states(input_ids, attention_mask)  # (M, L, d)
+        text_embeds = self.text_projection(self._pool_text(states, attention_mask))  # (M, D)
+        if not self.config.gamma_structure:
+            return CollapTextFeatures(text_embeds)
+        if (passage_ids is None) != (passage_places is None):
+            raise ValueError("passage_ids and passage_places belong together, but one of them is missing.")
+        if passage_ids is None or passage_places is None:
+            passage_ids = attention_mask - 1
+            passage_places = states.new_full((len(states), 1), 0.5, dtype=torch.float32)
+        else:
+            passage_ids = passage_ids.gather(1, order)
+        numbers = torch.arange(passage_places.shape[1], device=states.device)
+        members = (passage_ids[:, None] == numbers[:, None]) & (attention_mask[:, None] > 0)  # (M, P, L)
+        counts = members.sum(-1)  # (M, P)
+        pooled = members.to(states.dtype) @ states / counts.clamp(min=1)[..., None]  # (M, P, d)
+        passage_places = passage_places.masked_fill(counts == 0, -1.0)  # one that truncation has cut off is none
+        log_sharpness = self.passage_sharpness(pooled).squeeze(-1).float()  # (M, P)
+        sharpness = log_sharpness.clamp(max=_MAX_LOG_SHARPNESS).exp()
+        # The only passage of a text has its place by no one's choice.
+        alone = (passage_places >= 0).sum(1, keepdim=True) == 1
+        return CollapTextFeatures(
+            text_embeds, self.passage_projection(pooled), passage_places, sharpness.masked_fill(alone, 0.0)
+        )
+
+    def _text_states(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Last hidden states (M, L, d) with the padding on the right, how tokens were reordered for it, their mask."""
         attention_mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         limit = text_limit(self.config.text_config)
         if limit is not None and input_ids.shape[1] > limit:
@@ -192,10 +249,11 @@ class CollapModel(CollapPreTrainedModel):
         # Every backbone numbers positions its own way; with the padding moved to the right all of them agree.
         order = attention_mask.argsort(dim=1, descending=True, stable=True)
         input_ids, attention_mask = input_ids.gather(1, order), attention_mask.gather(1, order)
-        states = self.text_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # (M, L, d)
-        return self.text_projection(self._pool_text(states, attention_mask, counts))
+        states = self.text_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return states, order, attention_mask
 
-    def _pool_text(self, states: Tensor, attention_mask: Tensor, counts: Tensor) -> Tensor:
+    def _pool_text(self, states: Tensor, attention_mask: Tensor) -> Tensor:
+        counts = attention_mask.sum(1)
         if self.config.text_pooling == "first":
             return states[:, 0]  # (M, d)
         if self.config.text_pooling == "last":
@@ -203,13 +261,25 @@ class CollapModel(CollapPreTrainedModel):
         states = states.masked_fill(attention_mask[..., None] == 0, 0.0)
         return states.sum(1) / counts[:, None]  # (M, d)
 
-    def score(self, audio_features: Tensor, lengths: Tensor, text_embeds: Tensor) -> AlignmentScores:
-        """Alignment of encoded tracks and texts with this model's settings, eqs (1)-(7); each score is (N, M)."""
+    def score(self, audio_features: Tensor, lengths: Tensor, text: Tensor | CollapTextFeatures) -> AlignmentScores:
+        """Alignment of encoded tracks and texts with this model's settings, eqs (1)-(7); each score is (N, M).
+
+        Args:
+            audio_features, lengths: as `get_audio_features` returns them.
+            text: as `encode_text` returns it; without the structure term `get_text_features` is enough.
+
+        Raises:
+            ValueError: if the model scores passages, and there are none.
+        """
         config = self.config
-        return alignment_scores(
+        features = text if isinstance(text, CollapTextFeatures) else CollapTextFeatures(text)
+        passages = {name: rows for name, rows in features.present().items() if name.startswith("passage_")}
+        if config.gamma_structure and not passages:
+            raise ValueError("this model scores the passages of a text: give score what encode_text returns.")
+        scores = alignment_scores(
             audio_features,
             lengths,
-            text_embeds,
+            features.text_embeds,
             kernel_size=config.kernel_size,
             stride=config.stride,
             gamma_kernel=config.gamma_kernel,
@@ -217,11 +287,23 @@ class CollapModel(CollapPreTrainedModel):
             normalization=config.normalization,
             attention_temperature=self.attention_temperature,
         )
+        if not config.gamma_structure:
+            return scores
+        structure = structure_scores(
+            audio_features,
+            lengths,
+            **passages,
+            temperature=self.structure_temperature,
+            pool=config.structure_pool,
+        )
+        return scores._replace(fused=scores.fused + config.gamma_structure * structure, structure=structure)
 
     def forward(
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        passage_ids: Tensor | None = None,
+        passage_places: Tensor | None = None,
         input_features: Tensor | None = None,
         input_features_lengths: Tensor | None = None,
         fbank: Tensor | None = None,
@@ -242,8 +324,8 @@ class CollapModel(CollapPreTrainedModel):
         audio_features, lengths = self.get_audio_features(
             input_features, input_features_lengths, fbank, fbank_lengths, whisper_states, beats_states
         )
-        text_embeds = self.get_text_features(input_ids, attention_mask)  # (M, D)
-        fused = self.score(audio_features, lengths, text_embeds).fused  # (N, M)
+        text = self.encode_text(input_ids, attention_mask, passage_ids, passage_places)
+        fused = self.score(audio_features, lengths, text).fused  # (N, M)
         logits = fused * self.logit_factor  # (N, M)
         return CollapOutput(
             loss=contrastive_loss(logits, symmetric=self.config.symmetric_loss) if return_loss else None,
@@ -251,7 +333,7 @@ class CollapModel(CollapPreTrainedModel):
             logits_per_text=logits.T,
             audio_features=audio_features,
             lengths=lengths,
-            text_embeds=text_embeds,
+            text_embeds=text.text_embeds,
         )
 
 
@@ -273,4 +355,12 @@ def _drop_pooler(text_model: Any) -> None:
 
 CollapModel.register_for_auto_class("AutoModel")
 
-__all__ = ["BeatsConfig", "CollapConfig", "CollapModel", "CollapOutput", "CollapPreTrainedModel", "text_limit"]
+__all__ = [
+    "BeatsConfig",
+    "CollapConfig",
+    "CollapModel",
+    "CollapOutput",
+    "CollapPreTrainedModel",
+    "CollapTextFeatures",
+    "text_limit",
+]

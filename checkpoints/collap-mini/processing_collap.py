@@ -5,10 +5,13 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 from transformers.tokenization_utils_base import LARGE_INTEGER
 
 from .feature_extraction_collap import CollapFeatureExtractor
+from .passages import split_passages
 
 
 class CollapProcessor(ProcessorMixin):
@@ -64,7 +67,10 @@ class CollapProcessor(ProcessorMixin):
 
         Returns:
             `BatchFeature` with `input_ids` and `attention_mask` `(M, tokens)` if texts were given, and the feature
-            extractor's outputs if tracks were.
+            extractor's outputs if tracks were. With texts also come their passages, see `split_passages`: for each
+            token the number of its passage in `passage_ids` `(M, tokens)`, -1 for none, and `passage_places` `(M, P)`
+            between 0 and 1, -1 where a text has fewer passages than another. Slow tokenizers cannot tell, and give
+            neither.
 
         Raises:
             FileNotFoundError: an audio file does not exist.
@@ -112,8 +118,33 @@ class CollapProcessor(ProcessorMixin):
         options = {"padding": True, **options}
         if limit < LARGE_INTEGER:  # above, the tokenizer states no limit
             options.update(truncation=truncation, max_length=limit)
-        tokens = self.tokenizer(texts, return_tensors=return_tensors, **options)
-        return {name: tokens[name] for name in ("input_ids", "attention_mask")}
+        if not self.tokenizer.is_fast:
+            tokens = self.tokenizer(texts, return_tensors=return_tensors, **options)
+            return {name: tokens[name] for name in ("input_ids", "attention_mask")}
+        tokens = self.tokenizer(texts, return_tensors="np", return_offsets_mapping=True, **options)
+        ids, places = _passages(texts, tokens["offset_mapping"])
+        data = {
+            "input_ids": tokens["input_ids"],
+            "attention_mask": tokens["attention_mask"],
+            "passage_ids": ids,
+            "passage_places": places,
+        }
+        return {name: torch.from_numpy(value) for name, value in data.items()} if return_tensors == "pt" else data
+
+
+def _passages(texts: Sequence[str], offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number of every token's passage (M, tokens), and the places of the passages (M, P); -1 where there is none."""
+    passages = [split_passages(text) for text in texts]
+    ids = np.full(offsets.shape[:2], -1, dtype=np.int64)
+    places = np.full((len(texts), max(map(len, passages))), -1.0, dtype=np.float32)
+    for row, found in enumerate(passages):
+        places[row, : len(found)] = [passage.place for passage in found]
+        # A token that begins with the space before a passage belongs to where it ends.
+        last = offsets[row, :, 1] - 1
+        inside = np.searchsorted([passage.start for passage in found], last, side="right") - 1
+        written = offsets[row, :, 1] > offsets[row, :, 0]  # special tokens and padding are no part of the text
+        ids[row] = np.where(written, inside, -1)
+    return ids, places
 
 
 CollapProcessor.register_for_auto_class()
