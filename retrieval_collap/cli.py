@@ -8,12 +8,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-# The default model and recipe travel with the repository: they are found from any working folder.
+from evaluation_collap.cli import DEFAULT_MODEL, evaluate_app
+from evaluation_collap.console import elapsed, refusal
+
+# The recipe travels with the repository: it is found from any working folder.
 ROOT = Path(__file__).resolve().parents[1]
-DEFAULT_MODEL = ROOT / "checkpoints" / "collap-mini"
 FINETUNE_RECIPE = ROOT / "recipes" / "finetune.yaml"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+app.add_typer(evaluate_app, name="evaluate")
 
 
 @app.callback()
@@ -48,8 +51,8 @@ def demo(
         settings = DemoSettings(model, output, audio_folder, queries, songs, seed, top)
         _, page = run_demo(settings, console)
     except (DemoError, typer.BadParameter) as error:
-        raise _refusal(error) from error
-    console.print(f"\nDone in {_elapsed(start)}. Open [bold]{escape(str(page))}[/bold]", soft_wrap=True)
+        raise refusal(error) from error
+    console.print(f"\nDone in {elapsed(start)}. Open [bold]{escape(str(page))}[/bold]", soft_wrap=True)
 
 
 @app.command()
@@ -98,8 +101,8 @@ def finetune(
         )
         finetuning.finetune(settings, console)
     except (ValueError, OSError, FloatingPointError) as error:
-        raise _refusal(error) from error
-    console.print(f"\nDone in {_elapsed(start)}. The model is in [bold]{escape(str(output))}[/bold]", soft_wrap=True)
+        raise refusal(error) from error
+    console.print(f"\nDone in {elapsed(start)}. The model is in [bold]{escape(str(output))}[/bold]", soft_wrap=True)
 
 
 def read_queries(path: Path | None) -> tuple[str, ...]:
@@ -118,14 +121,3 @@ def read_queries(path: Path | None) -> tuple[str, ...]:
     if not queries:
         raise typer.BadParameter(f"{path} holds no query")
     return queries
-
-
-def _refusal(error: Exception) -> typer.Exit:
-    """Says what is wrong; the returned exception ends the command."""
-    Console(stderr=True).print(f"[red]Error:[/red] {escape(str(error))}", soft_wrap=True)
-    return typer.Exit(2)
-
-
-def _elapsed(start: float) -> str:
-    seconds = time.monotonic() - start
-    return f"{int(seconds // 60)} min {seconds % 60:.0f} s"

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modeling_collap import CollapModel
+from modeling_collap import CollapModel, CollapTextFeatures
 from processing_collap import CollapProcessor, load_audio
 
-from .locate import Location, locate
+from .locate import Location, locate, locate_passages
 
 AudioSource = str | PathLike[str] | bytes
 
@@ -112,22 +112,35 @@ class TrackLibrary:
         return results
 
     def locate(self, track_id: str, text: str, max_spans: int = 3) -> Location:
-        """Where in a track a text holds; see `retrieval_collap.locate`.
+        """Where in a track a text holds; see `retrieval_collap.locate`, and `locate_passages` for models that score
+        passages.
 
         Raises:
             KeyError: the library holds no such track.
         """
         track, config = self[track_id], self.model.config
+        embedded = self._embed([text])
+        spans: dict[str, Any] = {
+            "kernel_size": config.kernel_size,
+            "steps_per_second": config.steps_per_second,
+            "duration": track.duration,
+            "max_spans": max_spans,
+        }
         with torch.inference_mode():
+            if embedded.passage_embeds is not None:
+                return locate_passages(
+                    track.features,
+                    embedded.passage_embeds[0],
+                    temperature=float(self.model.structure_temperature),
+                    pool=config.structure_pool,
+                    **spans,
+                )
             return locate(
                 track.features,
-                self._embed([text])[0],
-                kernel_size=config.kernel_size,
+                embedded.text_embeds[0],
                 stride=config.stride,
-                steps_per_second=config.steps_per_second,
                 attention_temperature=float(self.model.attention_temperature),
-                duration=track.duration,
-                max_spans=max_spans,
+                **spans,
             )
 
     @torch.inference_mode()
@@ -139,28 +152,27 @@ class TrackLibrary:
         return Track(track_id, features[0, : lengths[0]].float().cpu(), len(audio) / rate)
 
     @torch.inference_mode()
-    def _embed(self, texts: Sequence[str]) -> Tensor:
-        """(M, D). One text at a time: a batch pads, and padding may move the last bits of an embedding."""
-        embeds = []
+    def _embed(self, texts: Sequence[str]) -> CollapTextFeatures:
+        """One text at a time: a batch pads, and padding may move the last bits of an embedding."""
+        embedded = []
         for text in texts:
             inputs = self.processor(text=[text], return_tensors="pt").to(self.model.device)
-            embeds.append(self.model.get_text_features(**inputs).float().cpu())
-        if not embeds:
+            embedded.append(self.model.encode_text(**inputs).float().to("cpu"))
+        if not embedded:
             raise ValueError("no text to search for")
-        return torch.cat(embeds)
+        return CollapTextFeatures.cat(embedded)
 
     @torch.inference_mode()
-    def _scores(self, text_embeds: Tensor) -> Tensor:
+    def _scores(self, texts: CollapTextFeatures) -> Tensor:
+        """(M, N)."""
+        device = self.model.device
+        texts = texts.to(device)
         columns = []
         for group in _groups(list(self)):
-            lengths = torch.tensor([len(track.features) for track in group])  # (N,)
+            lengths = torch.tensor([len(track.features) for track in group], device=device)  # (N,)
             features = torch.nn.utils.rnn.pad_sequence([track.features for track in group], batch_first=True)
-            columns.append(self._score(features, lengths, text_embeds).T)  # (M, N)
+            columns.append(self.model.score(features.to(device), lengths, texts).fused.T.cpu())
         return torch.cat(columns, dim=1)
-
-    def _score(self, *inputs: Tensor) -> Any:
-        device = self.model.device
-        return self.model.score(*(tensor.to(device) for tensor in inputs)).fused.cpu()  # (N, M)
 
 
 def _groups(tracks: list[Track]) -> Iterator[list[Track]]:

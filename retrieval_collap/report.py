@@ -7,18 +7,18 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from dataset_scripts.songbook.composition import Section
 from dataset_scripts.whole_files import whole_file
+from evaluation_collap.timeline import clock, draw_timeline
 
 from .library import Failure, Match
 from .locate import Location, Span
 from .queries import Query
-from .timeline import clock, draw_timeline
 
 PAGE = "index.html"
 
@@ -91,7 +91,7 @@ class Report:
 def write_page(report: Report, folder: Path) -> Path:
     """Write the page to `folder`; it asks for nothing beyond itself and the audio files that the hits name."""
     environment = Environment(
-        loader=PackageLoader("retrieval_collap"),
+        loader=ChoiceLoader([PackageLoader("retrieval_collap"), PackageLoader("evaluation_collap")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from evaluation_collap.spans import _largest_sum
 from modeling_collap import attention_maps
-from retrieval_collap.locate import _largest_sum, locate
+from retrieval_collap.locate import locate
 
 TEXT = F.one_hot(torch.tensor(0), 8).float()
 OPTIONS = {"kernel_size": 20, "stride": 5, "steps_per_second": 10.0}

@@ -1,11 +1,9 @@
-"""The picture of a result: temporal attention over the seconds of a track, in percent of the picture."""
+"""The picture of where a text fits: a profile over the seconds of a track, in percent of the picture."""
 
 from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor
-
-from .locate import Location
 
 # Points of the curve; more than a screen shows would only make the page heavier.
 _POINTS = 400
@@ -18,7 +16,7 @@ _MOST_MARKS = 8
 class Timeline:
     """Geometry of one picture; `curve` is an SVG path in a box of 100 x 100 whose y axis points down.
 
-    The lowest attention of the track lies at the bottom of the box and the highest at the top.
+    The lowest value of the profile lies at the bottom of the box and the highest at the top.
     """
 
     curve: str
@@ -31,14 +29,12 @@ class Timeline:
         return round(100 * seconds / self.duration, 3)
 
 
-def draw_timeline(location: Location, duration: float) -> Timeline:
-    """The picture of where a track of `duration` seconds matches."""
-    attention = location.attention
-    lowest, highest = float(attention.min()), float(attention.max())
+def draw_timeline(profile: Tensor, steps_per_second: float, duration: float) -> Timeline:
+    """The picture of a profile (T,) over a track of `duration` seconds; step i starts at i / steps_per_second."""
+    lowest, highest = float(profile.min()), float(profile.max())
     step = next((step for step in _MARK_STEPS if duration / step <= _MOST_MARKS), _MARK_STEPS[-1])
     marks = tuple((float(second), round(100 * second / duration, 3)) for second in range(0, int(duration) + 1, step))
-    seconds = len(attention) / location.steps_per_second
-    return Timeline(_curve(attention, 100 * seconds / duration), marks, lowest, highest, duration)
+    return Timeline(_curve(profile, 100 * len(profile) / steps_per_second / duration), marks, lowest, highest, duration)
 
 
 def clock(seconds: float) -> str:
