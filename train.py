@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 
+import evaluation_collap.muscall  # noqa: F401  # recipes may name it
 from training_collap import load_recipe
 from training_collap.run import prepare, train
 

@@ -4,7 +4,8 @@ import logging
 from typing import Any
 
 from datasets import Dataset
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from modeling_collap import CollapConfig, CollapModel
 from modeling_collap.modeling_collap import text_limit
@@ -47,7 +48,8 @@ def build(section: ModelSection, train_rows: Dataset) -> tuple[CollapModel, Coll
         model, processor = _pretrained(section)
     else:
         model, processor = _new(section, train_rows)
-    freeze(model, section.freeze)
+    if section.freeze:
+        freeze(model, section.freeze)
     if section.lora is not None:
         add_lora(model, section.lora, [name for name in encoders(model) if name not in section.freeze])
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -96,18 +98,20 @@ def _adjust(config: Any, changes: dict[str, Any], name: str, where: str = "model
 
 
 def _new(section: ModelSection, train_rows: Dataset) -> tuple[CollapModel, CollapProcessor]:
-    options = dict(section.config)
+    options = {name: value for name, value in section.config.items() if name != "model_type"}
+    kind: Any = CONFIG_MAPPING[section.model_type]
+    model: Any
     tokenizer: PreTrainedTokenizerBase
     if section.backbones:
         model = CollapModel.from_backbones(**section.backbones, **options)
         tokenizer = AutoTokenizer.from_pretrained(section.tokenizer or section.backbones["text"])
     else:
-        tokenizer = _tokenizer(section, CollapConfig(**options), train_rows)
+        tokenizer = _tokenizer(section, kind(**options), train_rows)
         text_config = dict(
             options.pop("text_config", {}), vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id
         )
         text_config.update(bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id)
-        model = CollapModel(CollapConfig(text_config=text_config, **options))
+        model = AutoModel.from_config(kind(text_config=text_config, **options))
     limit = text_limit(model.config.text_config)
     if limit is not None:
         tokenizer.model_max_length = min(tokenizer.model_max_length, limit)
@@ -116,8 +120,10 @@ def _new(section: ModelSection, train_rows: Dataset) -> tuple[CollapModel, Colla
     )
 
 
-def _extraction(config: CollapConfig) -> dict[str, Any]:
+def _extraction(config: Any) -> dict[str, Any]:
     """What the model's shape says about its features."""
+    if not isinstance(config, CollapConfig):
+        return config.extraction
     fields: dict[str, Any] = {"window_seconds": config.window_seconds}
     fields["return_whisper"] = config.whisper_config is not None
     fields["return_beats"] = config.beats_config is not None
@@ -128,7 +134,7 @@ def _extraction(config: CollapConfig) -> dict[str, Any]:
     return fields
 
 
-def _tokenizer(section: ModelSection, config: CollapConfig, train_rows: Dataset) -> PreTrainedTokenizerBase:
+def _tokenizer(section: ModelSection, config: Any, train_rows: Dataset) -> PreTrainedTokenizerBase:
     if section.tokenizer is not None:
         return AutoTokenizer.from_pretrained(section.tokenizer)
     if section.vocab_size is None:

@@ -60,6 +60,11 @@ def check_settings(recipe: "Recipe") -> None:
             "model.lora does not go with FSDP, which cuts the weights that adapters are merged into: "
             "use recipes/accelerate/ddp.yaml."
         )
+    if recipe.data.encoder_store is not None and recipe.model.model_type != "collap":
+        raise ValueError(
+            f"data.encoder_store keeps what CoLLAP's encoders say, not those of {recipe.model.model_type!r}: "
+            "use data.feature_store."
+        )
     if recipe.data.encoder_store is not None and recipe.data.feature_store is not None:
         raise ValueError(
             "data.encoder_store and data.feature_store exclude each other: the encoders' states are enough."

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 import yaml
-from transformers import WhisperConfig
+from transformers import AutoConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from modeling_collap import BeatsConfig, CollapConfig, CollapModel
+from modeling_collap import CollapModel
 from processing_collap import CollapFeatureExtractor
 
 from .arguments import CollapTrainingArguments
@@ -34,8 +34,9 @@ class ModelSection:
     Args:
         backbones: keyword arguments `text`, `whisper` and `beats` of `CollapModel.from_backbones`.
         pretrained: folder or Hub name of a saved model with its processor, to go on from.
-        config: fields of `CollapConfig`. Of a pretrained model only those can change that its weights do not depend on:
-            see `training_collap.building`.
+        config: fields of `CollapConfig`, or of another model's configuration that `model_type` names: one registered
+            with transformers whose model does for training what `CollapModel` does. Of a pretrained model only those
+            can change that its weights do not depend on: see `training_collap.building`.
         feature_extractor: fields of `CollapFeatureExtractor`.
         tokenizer: Hub name or folder of a tokenizer; by default that of the text backbone.
         vocab_size: trains a tokenizer of this size on the training captions where no tokenizer is named.
@@ -56,7 +57,15 @@ class ModelSection:
     freeze: list[str] = field(default_factory=list)
     lora: dict[str, Any] | None = None
 
+    @property
+    def model_type(self) -> str:
+        return self.config.get("model_type", "collap")
+
     def __post_init__(self) -> None:
+        if self.model_type != "collap":
+            names = ("backbones", "pretrained", "freeze", "lora")
+            if given := [name for name in names if getattr(self, name) not in (None, [], {})]:
+                raise ValueError(f"model.{given[0]} belongs to CoLLAP, not to a model of type {self.model_type!r}")
         if self.backbones and (given := [name for name in _SUB_CONFIGS if name in self.config]):
             raise ValueError(f"model.config.{given[0]} contradicts model.backbones: backbones bring their own shape")
         if self.pretrained is not None:
@@ -201,9 +210,12 @@ def _apply(override: str, content: dict[str, Any]) -> None:
 
 def _read_model_fields(model: dict[str, Any], problems: list[str]) -> None:
     """Holds the fields within the model's fields against what takes them."""
+    kind = _config_class(model.get("config"), "collap", "model.config", problems)
+    if kind is None:
+        return
     takers: dict[str, Any] = {
         "backbones": CollapModel.from_backbones,
-        "config": CollapConfig,
+        "config": kind,
         "feature_extractor": CollapFeatureExtractor,
     }
     if model.get("lora") is not None:
@@ -214,20 +226,21 @@ def _read_model_fields(model: dict[str, Any], problems: list[str]) -> None:
         if name in model:
             model[name] = read_fields(model[name], known_fields(taker), f"model.{name}", problems)
     config = model.get("config", {})
-    kinds = {"whisper_config": WhisperConfig, "beats_config": BeatsConfig}
-    if model.get("pretrained") is None:  # whose text encoder is known once it is read
-        kinds["text_config"] = _text_config_class(config.get("text_config"), problems)
-    for name, kind in kinds.items():
-        if isinstance(values := config.get(name), Mapping) and kind is not None:
-            config[name] = read_fields(values, known_fields(kind), f"model.config.{name}", problems)
+    for name, sub_kind in kind.sub_configs.items():
+        values = config.get(name)
+        if sub_kind is AutoConfig:
+            if model.get("pretrained") is not None:  # its text encoder is known once it is read
+                continue
+            default = getattr(kind(), name).model_type
+            sub_kind = _config_class(values, default, f"model.config.{name}", problems)
+        if isinstance(values, Mapping) and sub_kind is not None:
+            config[name] = read_fields(values, known_fields(sub_kind), f"model.config.{name}", problems)
 
 
-def _text_config_class(options: Any, problems: list[str]) -> Any:
-    """The configuration class of a text encoder; `None` where its type is none that transformers knows."""
-    model_type = (options or {}).get("model_type", "gpt2") if isinstance(options or {}, Mapping) else "gpt2"
+def _config_class(options: Any, default: str, where: str, problems: list[str]) -> Any:
+    """The class of a configuration by its `model_type`; `None` where that is none that transformers knows."""
+    model_type = options.get("model_type", default) if isinstance(options, Mapping) else default
     if model_type in CONFIG_MAPPING:
         return CONFIG_MAPPING[model_type]
-    problems.append(
-        f"model.config.text_config.model_type {model_type!r} is unknown{suggestion(str(model_type), CONFIG_MAPPING)}"
-    )
+    problems.append(f"{where}.model_type {model_type!r} is unknown{suggestion(str(model_type), CONFIG_MAPPING)}")
     return None

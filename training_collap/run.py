@@ -63,7 +63,8 @@ def prepare(recipe: Recipe) -> CollapTrainer:
         "seed": arguments.seed,
     }
     tracks = _tracks(train_rows, "train", recipe, model, processor, **examples_of)
-    if recipe.model.pretrained is None and last_whole_checkpoint(arguments.output_dir or "") is None:
+    new = recipe.model.pretrained is None and isinstance(model, CollapModel)
+    if new and last_whole_checkpoint(arguments.output_dir or "") is None:
         examples = [tracks[i] for i in range(min(_CENTERING_TRACKS, len(tracks)))]
         center_projections(model, BatchFeature(as_tensors(dict(collator(examples)))))
     return CollapTrainer(

@@ -238,7 +238,7 @@ class CollapTrainer(Trainer):
         if (folder / _TRAINING_STATE).is_file():
             task.load_state_dict(load_file(folder / _TRAINING_STATE))
         else:
-            task.model.load_state_dict(CollapModel.from_pretrained(folder).state_dict())
+            task.model.load_state_dict(type(task.model).from_pretrained(folder).state_dict())
 
 
 def _unwrapped(module: Any) -> TrainingTask:

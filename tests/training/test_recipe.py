@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import tiny
 import yaml
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+import evaluation_collap.muscall  # noqa: F401  # a recipe names it
 from modeling_collap import CollapConfig
 from training_collap import load_recipe
 from training_collap.recipe import DataSection
@@ -29,7 +31,8 @@ def test_recipes_of_the_repository(path: Path) -> None:
     assert recipe.training.dataloader_drop_last
     assert not recipe.training.remove_unused_columns
     options = content["model"].get("config", {})
-    assert CollapConfig(**recipe.model.config).projection_dim == options.get("projection_dim", 512)
+    kind = CONFIG_MAPPING[recipe.model.model_type]
+    assert kind(**recipe.model.config).projection_dim == options.get("projection_dim", 512)
     assert set(recipe.model.backbones) in ({"text", "whisper", "beats"}, set())
 
 

@@ -63,7 +63,7 @@ def build_objective(section: ObjectiveSection, model: CollapModel) -> Objective:
         ValueError: if a number is out of its range, or the model has no passages to learn from.
     """
     for name in ("order_negatives", "sections"):
-        if getattr(section, name) and not model.config.gamma_structure:
+        if getattr(section, name) and not getattr(model.config, "gamma_structure", 0.0):
             raise ValueError(f"objective.{name} needs a model that scores passages: set model.config.gamma_structure.")
     objective: Objective
     if section.name == "sigmoid":

@@ -1,0 +1,277 @@
+"""Zero-shot classification and tagging: every label is put into sentences, and tracks are scored against those.
+
+MusCALL (arXiv 2208.12208, section 5.2) does so on GTZAN and MagnaTagATune; `dataset_scripts.benchmarks` loads them, and
+`songbook_labelled` makes the same task of the songbook, whose captions name style and instruments.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from datasets import Audio, ClassLabel, Dataset, List
+from tqdm.auto import tqdm
+
+from dataset_scripts.songbook.caption_wording import GENRE_NAMES, INSTRUMENT_NAMES
+from dataset_scripts.songbook.orchestration import ALIASES, GENRES, INSTRUMENTS, KITS
+from metrics.tagging import classification_metrics, tag_metrics, tagging_metrics
+
+from .embeddings import EmbeddingCache, load_samples
+from .probes.base import ProbeResult, markdown_table
+from .scorers import Encoded, Scorer
+
+# "{}" is the label alone. MusCALL's own prompt is "A {} track".
+TAG_PROMPTS = ("{}", "A {} track.", "This music can be described as {}.")
+GENRE_PROMPTS = ("{}", "A {} track.", "{} music.", "This song is in the style of {}.")
+INSTRUMENT_PROMPTS = ("{}", "Music with {}.", "The sound of {}.", "{} can be heard in this track.")
+
+
+@dataclass(frozen=True)
+class LabelFigures:
+    """One label: how many tracks have it, and areas in percent, `None` where all tracks have it or none does."""
+
+    tracks: int
+    roc_auc: float | None
+    pr_auc: float | None
+
+
+@dataclass(frozen=True)
+class ZeroShotResult(ProbeResult):
+    """What a scorer knows of labels that it was never trained on.
+
+    Args:
+        scorer: its name.
+        tracks: how many were scored.
+        multi_label: tagging rather than classification.
+        prompts: the sentences; "{}" is the label's place.
+        protocol: how tracks and texts were read and scored, in words, by topic.
+        metrics: "accuracy" (of classification), "ROC-AUC" and "PR-AUC" averaged over labels, in percent, and "tags",
+            the number of labels averaged over.
+        unheard: what scores earn that do not depend on the track, by the same names.
+        labels: figures by label.
+        broken: why tracks were left out, by id.
+    """
+
+    probe: ClassVar[str] = "zero-shot"
+
+    scorer: str
+    tracks: int
+    multi_label: bool
+    prompts: tuple[str, ...]
+    protocol: dict[str, str]
+    metrics: dict[str, float]
+    unheard: dict[str, float]
+    labels: dict[str, LabelFigures]
+    broken: dict[str, str]
+
+    def table(self) -> str:
+        names = [name for name in ("accuracy", "ROC-AUC", "PR-AUC") if name in self.metrics]
+        lines = [
+            [self.scorer, *(self.metrics[name] for name in names)],
+            ["without listening", *(self.unheard[name] for name in names)],
+        ]
+        return markdown_table([f"{self.tracks} tracks, {len(self.labels)} labels", *names], lines)
+
+
+def zero_shot(
+    scorer: Scorer,
+    rows: Dataset,
+    labels: Sequence[str] | None = None,
+    prompts: Sequence[str] = TAG_PROMPTS,
+    *,
+    multi_label: bool = False,
+) -> ZeroShotResult:
+    """Scores every track against every label, as the mean of the scores against the label's prompts.
+
+    Args:
+        rows: with the columns `id`, `audio` and `labels`, the names (or classes) of each track's labels. Tracks that
+            cannot be decoded or heard are left out, and listed in the result.
+        labels: the candidates; by default the names of the classes of `labels`, or else all that occur.
+        prompts: sentences with "{}" where the label goes; several make an ensemble.
+        multi_label: a track may have any number of the labels; labels that are no candidates are passed over. Otherwise
+            it has exactly one.
+
+    Raises:
+        ValueError: a prompt has no place for the label; there is no candidate or no track; or a track of a
+            classification has not one label, or one that is no candidate.
+    """
+    if not prompts or any("{}" not in prompt for prompt in prompts):
+        raise ValueError(f'a prompt needs a place "{{}}" for the label, unlike one of {list(prompts)}.')
+    truth = _label_names(rows)
+    candidates = list(dict.fromkeys(labels if labels is not None else _candidates(rows, truth)))
+    if not candidates or not len(rows):
+        raise ValueError(f"zero-shot needs labels and tracks, not {len(candidates)} of the ones and {len(rows)}.")
+    if not multi_label:
+        for name, of_track in zip(rows["id"], truth, strict=True):
+            if len(of_track) != 1 or of_track[0] not in candidates:
+                raise ValueError(f"classification needs one of the {len(candidates)} labels, {name} has {of_track}.")
+    encoded, kept, broken = _encode_tracks(scorer, rows)
+    if not kept:
+        raise ValueError(f"none of the {len(rows)} tracks can be heard; the first: {next(iter(broken.values()))}")
+    scores = _score(scorer, encoded, candidates, prompts)  # (N, labels)
+    tags = np.array([[label in truth[row] for label in candidates] for row in kept])  # (N, labels)
+    metrics = tagging_metrics(scores, tags) if multi_label else classification_metrics(scores, tags.argmax(1))
+    by_label = tag_metrics(scores, tags)
+    figures = zip(tags.sum(0).tolist(), by_label.roc_auc.tolist(), by_label.pr_auc.tolist(), strict=True)
+    return ZeroShotResult(
+        scorer=scorer.name,
+        tracks=len(kept),
+        multi_label=multi_label,
+        prompts=tuple(prompts),
+        protocol={
+            **scorer.protocol,
+            "labels": "a label's score is the mean of the scores of its prompts",
+            "ties": "a class counts as found if it scores higher than every other",
+        },
+        metrics=metrics,
+        unheard=_unheard(tags, multi_label),
+        labels={
+            label: LabelFigures(count, *(None if np.isnan(area) else area for area in areas))
+            for label, (count, *areas) in zip(candidates, figures, strict=True)
+        },
+        broken=broken,
+    )
+
+
+def _label_names(rows: Dataset) -> list[list[str]]:
+    if "labels" not in rows.column_names:
+        raise ValueError(f"the rows have no column labels; they have {', '.join(rows.column_names)}.")
+    kind = _label_class(rows)
+    return [[kind.int2str(label) for label in labels] if kind else list(labels) for labels in rows["labels"]]
+
+
+def _candidates(rows: Dataset, truth: Sequence[Sequence[str]]) -> list[str]:
+    kind = _label_class(rows)
+    return kind.names if kind else sorted({label for labels in truth for label in labels})
+
+
+def _label_class(rows: Dataset) -> Any:
+    feature = getattr(rows.features["labels"], "feature", None)
+    return feature if isinstance(feature, ClassLabel) else None
+
+
+def _encode_tracks(scorer: Scorer, rows: Dataset) -> tuple[Sequence[Encoded], list[int], dict[str, str]]:
+    """Encodings of the tracks that can be heard, their rows, and what is wrong with the others, by id."""
+    if isinstance(scorer, EmbeddingCache):
+        tracks = scorer.tracks(rows, skip_broken=True)
+        lost = {track.row for track in tracks.broken}
+        kept = [row for row in range(len(rows)) if row not in lost]
+        return tracks, kept, {track.id: track.reason for track in tracks.broken}
+    encoded, kept, broken = [], [], {}
+    sources = rows.select_columns(["id", "audio"]).cast_column("audio", Audio(decode=False))
+    for index, row in enumerate(tqdm(sources, "Encoding tracks", leave=False)):
+        try:
+            encoded.append(scorer.encode_track(load_samples(row["audio"], scorer.sampling_rate)))
+            kept.append(index)
+        except (ValueError, OSError) as error:
+            broken[row["id"]] = str(error)
+    return encoded, kept, broken
+
+
+def _score(scorer: Scorer, tracks: Sequence[Encoded], labels: Sequence[str], prompts: Sequence[str]) -> np.ndarray:
+    """(N, labels)."""
+    texts = [scorer.encode_text(_sentence(prompt, label)) for label in labels for prompt in prompts]
+    # One track at a time: encodings may lie on disk, and be long.
+    scores = torch.cat([scorer.score([track], texts) for track in tracks])  # (N, labels * prompts)
+    return scores.unflatten(1, (len(labels), len(prompts))).mean(2).numpy()
+
+
+def _sentence(prompt: str, label: str) -> str:
+    sentence = prompt.replace("{}", label)
+    return sentence if prompt == "{}" else sentence[:1].upper() + sentence[1:]
+
+
+def _unheard(tags: np.ndarray, multi_label: bool) -> dict[str, float]:
+    """Of the same answer for every track: at best the most frequent class; areas are those of tracks that all tie."""
+    shares = tags.mean(0)
+    areas = {"ROC-AUC": 50.0, "PR-AUC": float(100 * shares[(shares > 0) & (shares < 1)].mean())}
+    return areas if multi_label else {"accuracy": float(100 * shares.max()), **areas}
+
+
+# --- the songbook's captions as labels --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SongbookLabels:
+    """What a row of the songbook says about its song, in the songbook's plain names.
+
+    Args:
+        genre: "bossa nova", "film score"; `None` where the caption names none.
+        instruments: all that the caption or a section names, drum kits included, sorted.
+    """
+
+    genre: str | None
+    instruments: tuple[str, ...]
+
+
+def songbook_labels(row: Mapping[str, Any]) -> SongbookLabels:
+    """Reads style and instruments off the captions of a row, every wording mapped to the one name that it stands for.
+
+    The global caption names the seven instruments that play longest, the sections' captions those that they speak of:
+    what is named plays, what is not named may play for a moment.
+    """
+    texts = [row["global_caption"], *(section["caption"] for section in row["structure"] or ())]
+    style = _genre_pattern().search(row["global_caption"])
+    wordings = _wordings(INSTRUMENT_NAMES, _INSTRUMENTS)
+    named = {wordings[match.lower()] for text in texts for match in _instrument_pattern().findall(text or "")}
+    genre = None
+    if style is not None:
+        genre = _wordings(GENRE_NAMES, _GENRES)[next(filter(None, style.groups())).lower()]
+    return SongbookLabels(genre, tuple(sorted(named)))
+
+
+def songbook_labelled(
+    rows: Dataset, task: Literal["genre", "instruments"] = "genre", *, min_tracks: int = 1
+) -> Dataset:
+    """Rows of the songbook with the column `labels` that `zero_shot` reads; rows without such a label are left out.
+
+    Args:
+        task: "genre" is a classification, "instruments" tagging.
+        min_tracks: passes over labels that fewer tracks have; an area over one or two tracks says little.
+
+    Raises:
+        ValueError: the task is unknown, or no row has such a label.
+    """
+    if task not in ("genre", "instruments"):
+        raise ValueError(f"the songbook has labels of genre and instruments, not of {task!r}.")
+    found = [songbook_labels(row) for row in rows.select_columns(["global_caption", "structure"])]
+    named = [labels.instruments if task == "instruments" else (labels.genre,) for labels in found]
+    counts = Counter(label for labels in named for label in labels if label is not None)
+    names = sorted(label for label, count in counts.items() if count >= min_tracks)
+    kept = [[label for label in labels if label in names] for labels in named]
+    chosen = [row for row, labels in enumerate(kept) if labels]
+    if not chosen:
+        raise ValueError(f"no row names a label of {task} that {min_tracks} tracks have.")
+    feature = List(ClassLabel(names=names))
+    column = [feature.feature.str2int(kept[row]) for row in chosen]
+    return rows.select(chosen).add_column("labels", column, feature=feature)
+
+
+_GENRES = (*GENRES, *ALIASES)
+_INSTRUMENTS = (*(instrument.name for instrument in INSTRUMENTS), *(kit.name for kit in KITS.values()))
+
+
+def _wordings(names: Mapping[str, Sequence[str]], known: Sequence[str]) -> dict[str, str]:
+    """The plain name of every wording, in lower case."""
+    return {wording.lower(): name for name in known for wording in (name, *names.get(name, ()))}
+
+
+def _any_of(wordings: Mapping[str, str]) -> str:
+    # The longest first: an electric piano is no piano.
+    return "|".join(re.escape(wording) for wording in sorted(wordings, key=len, reverse=True))
+
+
+@cache
+def _instrument_pattern() -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w-])(?:{_any_of(_wordings(INSTRUMENT_NAMES, _INSTRUMENTS))})(?![\w-])", re.IGNORECASE)
+
+
+@cache
+def _genre_pattern() -> re.Pattern[str]:
+    """The genre where the opening of a caption names the style; elsewhere "march" may be a beat."""
+    genre = _any_of(_wordings(GENRE_NAMES, _GENRES))
+    return re.compile(rf"\ban? ({genre}) (?:style|feel)\b|\bstyle is ({genre})\b", re.IGNORECASE)
