@@ -3,5 +3,5 @@
 import subprocess
 import sys
 
-for benchmark in ("alignment", "attention", "encoders", "long_track", "training"):
+for benchmark in ("alignment", "structure", "attention", "encoders", "long_track", "training"):
     subprocess.run([sys.executable, "-m", f"benchmarks.{benchmark}"], check=True)

@@ -220,7 +220,7 @@ def report(
 
             cache = cache.expanduser()
             data = find_benchmark(dataset, DataOptions(split, caption_column, captions_file, cache / "datasets"))
-            scorer = EmbeddingCache(cache / "embeddings", build_scorer(model, device))
+            scorer = EmbeddingCache(cache / "embeddings", build_scorer(model, device), progress=False)
             shown = draw_examples(chapters, data, scorer, count=examples, seed=seed)
         document = build_report(title, chapters, shown)
         for path, write in ((html, write_html), (markdown, write_markdown)):

@@ -124,17 +124,28 @@ def pooled_steps(audio_features: Tensor, lengths: Tensor, pool: int) -> tuple[Te
     Returns:
         steps (N, S, D), zeros past the end of a track, and places (N, S) between 0 and 1, below 0 past the end.
     """
-    total = audio_features.shape[1]
     dtype = torch.promote_types(audio_features.dtype, torch.float32)
+    steps = -(-audio_features.shape[1] // pool)
+    # Track by track: the audio is by far the largest tensor around, and is read once, without a copy.
+    pooled = torch.stack(
+        [
+            F.pad(_sums(track[:length], pool, dtype), (0, 0, 0, steps - -(-length // pool)))
+            for track, length in zip(audio_features.unbind(), lengths.tolist(), strict=True)
+        ]
+    )  # (N, S, D)
     lengths = lengths.to(audio_features.device)
-    valid = torch.arange(total, device=audio_features.device) < lengths[:, None]  # (N, T)
-    features = audio_features.to(dtype).masked_fill(~valid[..., None], 0.0)
-    features = F.pad(features, (0, 0, 0, -total % pool)).unflatten(1, (-1, pool))  # (N, S, pool, D)
-    starts = torch.arange(features.shape[1], device=features.device) * pool  # (S,)
+    starts = torch.arange(steps, device=audio_features.device) * pool  # (S,)
     ends = torch.minimum(starts + pool, lengths[:, None])  # (N, S)
     places = (starts + ends).to(dtype) / (2 * lengths[:, None])
     # The mean and the sum have the same direction.
-    return F.normalize(features.sum(2), dim=-1), places.masked_fill(starts >= lengths[:, None], -1.0)
+    return F.normalize(pooled, dim=-1), places.masked_fill(starts >= lengths[:, None], -1.0)
+
+
+def _sums(track: Tensor, pool: int, dtype: torch.dtype) -> Tensor:
+    """Sums of `pool` steps of a track (T, D) at a time, of fewer at its end."""
+    whole = len(track) // pool * pool
+    sums = track[:whole].unflatten(0, (-1, pool)).sum(1, dtype=dtype)
+    return sums if whole == len(track) else torch.cat([sums, track[whole:].sum(0, keepdim=True, dtype=dtype)])
 
 
 def passage_attention(

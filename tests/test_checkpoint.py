@@ -12,31 +12,35 @@ from modeling_collap import CollapModel
 from processing_collap import CollapProcessor
 from retrieval_collap import TrackLibrary
 
-MINI = Path(__file__).parents[1] / "checkpoints" / "collap-mini"
+ROOT = Path(__file__).parents[1]
+MINI = ROOT / "checkpoints" / "collap-mini"
+FOLDERS = sorted((ROOT / "checkpoints").iterdir())
 
 
-def test_files_of_a_hub_model() -> None:
-    names = {path.name for path in MINI.iterdir()}
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_files_of_a_hub_model(folder: Path) -> None:
+    names = {path.name for path in folder.iterdir()}
     assert {"README.md", "config.json", "model.safetensors", "processor_config.json", "tokenizer.json"} <= names
     assert {"modeling_collap.py", "processing_collap.py", "feature_extraction_collap.py"} <= names
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
-    assert (MINI / "model.safetensors").stat().st_size <= 20e6
-    assert "AutoModel" in json.loads((MINI / "config.json").read_text())["auto_map"]
+    assert (folder / "model.safetensors").stat().st_size <= 20e6
+    assert "AutoModel" in json.loads((folder / "config.json").read_text())["auto_map"]
 
 
-def test_code_beside_the_weights_is_the_code_of_the_rooms() -> None:
-    root = MINI.parents[1]
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_code_beside_the_weights_is_the_code_of_the_rooms(folder: Path) -> None:
     sources = {
-        path.name: path for room in ("modeling_collap", "processing_collap") for path in (root / room).glob("*.py")
+        path.name: path for room in ("modeling_collap", "processing_collap") for path in (ROOT / room).glob("*.py")
     }
-    copies = list(MINI.glob("*.py"))
+    copies = list(folder.glob("*.py"))
     assert copies
     for copy in copies:
-        assert copy.read_text() == sources[copy.name].read_text(), f"save collap-mini again: {copy.name} is older"
+        assert copy.read_text() == sources[copy.name].read_text(), f"run `make mini-code`: {copy} is older"
 
 
-def test_every_weight_is_loaded() -> None:
-    _, info = CollapModel.from_pretrained(MINI, output_loading_info=True)
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_every_weight_is_loaded(folder: Path) -> None:
+    _, info = CollapModel.from_pretrained(folder, output_loading_info=True)
     assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"))
 
 

@@ -42,7 +42,7 @@ _SIMILARITIES = 2**25
 
 class CollapScorer(Scorer):
     """The fused alignment score of eq (7); its relevance is the temporal attention of eq (4), or, of a model with the
-    structure term, that of the text's passages, see `passage_profile`.
+    structure term, the similarity with the text's passages, see `passage_profile`.
 
     Args:
         model: moved to evaluation mode; encodings are made on its device.
@@ -164,7 +164,7 @@ class CollapScorer(Scorer):
                 temperature=float(self.model.structure_temperature),
                 pool=config.structure_pool,
             )
-            return profile.attention, config.steps_per_second
+            return profile.similarity, config.steps_per_second
         attention = attention_over_time(
             track["features"],
             text["text_embeds"],

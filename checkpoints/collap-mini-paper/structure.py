@@ -1,0 +1,201 @@
+"""How well the passages of a text match the places of a track that they speak of: a third term beside eqs (5) and (6).
+
+The paper's scores compare every moment of a track with one vector of the whole text, and sum: they are blind to the
+order of the sections. Here every passage of the text (a section, a line, a sentence) has a vector of its own, `q_p`,
+and a place in the text, `c_p` between 0 and 1. It attends over the time steps of the track, which have places `x_t`
+between 0 and 1 as well, and is scored by what it attends to:
+
+    a_pt = softmax over t of (tau * cos(u_t, q_p) - k_p * (c_p - x_t)^2)
+    r_S = mean over p of sum over t of a_pt * cos(u_t, q_p)
+
+`tau` is learned; `k_p`, how much the place counts, is read from the passage itself: "the outro" means a place, "there
+are no drums at all" does not. The track side stays what it is for the other two terms, so that an index of tracks
+serves all three.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def structure_scores(
+    audio_features: Tensor,
+    lengths: Tensor,
+    passage_embeds: Tensor,
+    passage_places: Tensor,
+    passage_sharpness: Tensor,
+    *,
+    temperature: float | Tensor,
+    pool: int = 1,
+) -> Tensor:
+    """r_S of every track with every text. Time and memory are linear in T.
+
+    Args:
+        audio_features: (N, T, D) time steps of the tracks; steps at or past a track's length may hold anything.
+        lengths: (N,) whole numbers of valid steps, 1 to T.
+        passage_embeds: (M, P, D), q_p.
+        passage_places: (M, P), c_p between 0 and 1; below 0 there is no passage.
+        passage_sharpness: (M, P), k_p, at least 0.
+        temperature: tau.
+        pool: time steps that are averaged into one before they are compared; the last ones of a track may be fewer.
+
+    Returns:
+        (N, M) in float32, or float64 if an input is; 0 for a text without passages.
+
+    Raises:
+        ValueError: if shapes do not fit.
+    """
+    _check(audio_features, lengths, passage_embeds, passage_places, passage_sharpness, pool)
+    with torch.autocast(audio_features.device.type, enabled=False):  # reduced precision would blur the softmax
+        steps, places = pooled_steps(audio_features, lengths, pool)  # (N, S, D), (N, S)
+        passages = F.normalize(passage_embeds.to(steps.dtype), dim=-1).flatten(0, 1)  # (M P, D)
+        similarity = (passages @ steps.transpose(1, 2)).unflatten(1, passage_places.shape)  # (N, M, P, S)
+        return _attended(similarity, places, passage_places[None], passage_sharpness[None], temperature)
+
+
+def reordered_scores(
+    audio_features: Tensor,
+    lengths: Tensor,
+    passage_embeds: Tensor,
+    passage_orders: Tensor,
+    passage_sharpness: Tensor,
+    *,
+    temperature: float | Tensor,
+    pool: int = 1,
+) -> Tensor:
+    """r_S of every track with its own text alone, whose passages are put in several orders.
+
+    Args:
+        passage_embeds: (N, P, D); text i belongs to track i.
+        passage_orders: (N, P, K), the places of the passages in each of K orders; below 0 there is no passage.
+        passage_sharpness: (N, P).
+        audio_features, lengths, temperature, pool: as in `structure_scores`.
+
+    Returns:
+        (N, K).
+    """
+    _check(audio_features, lengths, passage_embeds, passage_orders[..., 0], passage_sharpness, pool)
+    with torch.autocast(audio_features.device.type, enabled=False):
+        steps, places = pooled_steps(audio_features, lengths, pool)
+        passages = F.normalize(passage_embeds.to(steps.dtype), dim=-1)  # (N, P, D)
+        similarity = (passages @ steps.transpose(1, 2))[:, None]  # (N, 1, P, S)
+        orders = passage_orders.transpose(1, 2)  # (N, K, P)
+        return _attended(similarity, places, orders, passage_sharpness[:, None], temperature)
+
+
+class PassageMaps(NamedTuple):
+    """Where one track matches the passages of one text."""
+
+    attention: Tensor  # a_pt, (P, S): every row sums to 1
+    similarity: Tensor  # cosines of the pooled steps with the passages, (P, S)
+
+
+def passage_maps(
+    features: Tensor,
+    passage_embeds: Tensor,
+    passage_places: Tensor,
+    passage_sharpness: Tensor,
+    *,
+    temperature: float | Tensor,
+    pool: int = 1,
+) -> PassageMaps:
+    """What each passage of a text attends to in a track.
+
+    Args:
+        features: (T, D) valid time steps of the track.
+        passage_embeds: (P, D). passage_places, passage_sharpness: (P,), no place below 0; a sharpness of 0 leaves the
+            places out, and what is left is where the passage's words fit.
+        temperature, pool: as in `structure_scores`.
+    """
+    text = passage_embeds[None], passage_places[None], passage_sharpness[None]
+    lengths = torch.tensor([len(features)], device=features.device)
+    _check(features[None], lengths, *text, pool)
+    steps, places = pooled_steps(features[None], lengths, pool)  # (1, S, D), (1, S)
+    similarity = F.normalize(passage_embeds.to(steps.dtype), dim=-1) @ steps[0].T  # (P, S)
+    attention = passage_attention(similarity[None, None], places, text[1][None], text[2][None], temperature)
+    return PassageMaps(attention[0, 0], similarity)
+
+
+def pooled_steps(audio_features: Tensor, lengths: Tensor, pool: int) -> tuple[Tensor, Tensor]:
+    """Means of `pool` time steps at a time, of unit length, and where in the track they lie.
+
+    Returns:
+        steps (N, S, D), zeros past the end of a track, and places (N, S) between 0 and 1, below 0 past the end.
+    """
+    dtype = torch.promote_types(audio_features.dtype, torch.float32)
+    steps = -(-audio_features.shape[1] // pool)
+    # Track by track: the audio is by far the largest tensor around, and is read once, without a copy.
+    pooled = torch.stack(
+        [
+            F.pad(_sums(track[:length], pool, dtype), (0, 0, 0, steps - -(-length // pool)))
+            for track, length in zip(audio_features.unbind(), lengths.tolist(), strict=True)
+        ]
+    )  # (N, S, D)
+    lengths = lengths.to(audio_features.device)
+    starts = torch.arange(steps, device=audio_features.device) * pool  # (S,)
+    ends = torch.minimum(starts + pool, lengths[:, None])  # (N, S)
+    places = (starts + ends).to(dtype) / (2 * lengths[:, None])
+    # The mean and the sum have the same direction.
+    return F.normalize(pooled, dim=-1), places.masked_fill(starts >= lengths[:, None], -1.0)
+
+
+def _sums(track: Tensor, pool: int, dtype: torch.dtype) -> Tensor:
+    """Sums of `pool` steps of a track (T, D) at a time, of fewer at its end."""
+    whole = len(track) // pool * pool
+    sums = track[:whole].unflatten(0, (-1, pool)).sum(1, dtype=dtype)
+    return sums if whole == len(track) else torch.cat([sums, track[whole:].sum(0, keepdim=True, dtype=dtype)])
+
+
+def passage_attention(
+    similarity: Tensor,
+    step_places: Tensor,
+    passage_places: Tensor,
+    sharpness: Tensor,
+    temperature: float | Tensor,
+) -> Tensor:
+    """a_pt: how each passage spreads over the steps of a track.
+
+    Args:
+        similarity: (N, M, P, S) cosines, or (N, 1, P, S).
+        step_places: (N, S), below 0 for padding.
+        passage_places, sharpness: (N, M, P), or 1 in place of N or M.
+
+    Returns:
+        (N, M, P, S), each row summing to 1.
+    """
+    distance = passage_places[..., None] - step_places[:, None, None]
+    logits = temperature * similarity - sharpness[..., None] * distance.square()
+    logits = logits.masked_fill((step_places < 0)[:, None, None], torch.finfo(logits.dtype).min)
+    return logits.softmax(-1)
+
+
+def _attended(
+    similarity: Tensor,
+    step_places: Tensor,
+    passage_places: Tensor,
+    sharpness: Tensor,
+    temperature: float | Tensor,
+) -> Tensor:
+    """(N, M), from the arguments of `passage_attention`."""
+    weights = passage_attention(similarity, step_places, passage_places, sharpness, temperature)
+    scores = (weights * similarity).sum(-1)  # (N, M, P)
+    present = passage_places >= 0
+    return scores.masked_fill(~present, 0.0).sum(-1) / present.sum(-1).clamp(min=1)
+
+
+def _check(
+    audio_features: Tensor, lengths: Tensor, embeds: Tensor, places: Tensor, sharpness: Tensor, pool: int
+) -> None:
+    if audio_features.ndim != 3 or tuple(lengths.shape) != tuple(audio_features.shape[:1]):
+        shapes = f"{tuple(audio_features.shape)} and {tuple(lengths.shape)}"
+        raise ValueError(f"audio_features must be (N, T, D) and lengths (N,), not {shapes}")
+    if embeds.ndim != 3 or embeds.shape[2] != audio_features.shape[2]:
+        shapes = f"{tuple(embeds.shape)} beside audio_features {tuple(audio_features.shape)}"
+        raise ValueError(f"passage_embeds must be (M, P, D), not {shapes}")
+    if tuple(places.shape) != tuple(embeds.shape[:2]) or tuple(sharpness.shape) != tuple(embeds.shape[:2]):
+        shapes = f"{tuple(places.shape)} and {tuple(sharpness.shape)}"
+        raise ValueError(f"passage_places and passage_sharpness must be {tuple(embeds.shape[:2])}, not {shapes}")
+    if pool < 1:
+        raise ValueError(f"pool must be at least 1 step, not {pool}")

@@ -1,0 +1,52 @@
+"""Encoded texts, as tracks are scored against them."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class CollapTextFeatures(NamedTuple):
+    """M texts. Their passages are there where the model has a structure term (`gamma_structure`), else `None`."""
+
+    text_embeds: Tensor  # (M, D), one vector per text
+    passage_embeds: Tensor | None = None  # (M, P, D), one per passage
+    passage_places: Tensor | None = None  # (M, P), where in its text a passage stands, 0 to 1; below 0 there is none
+    passage_sharpness: Tensor | None = None  # (M, P), how much that counts
+
+    def select(self, texts: slice) -> "CollapTextFeatures":
+        """Some of the texts."""
+        return self._each(lambda rows: rows[texts])
+
+    def to(self, device: torch.device | str) -> "CollapTextFeatures":
+        return self._each(lambda rows: rows.to(device))
+
+    def float(self) -> "CollapTextFeatures":
+        """In float32."""
+        return self._each(Tensor.float)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "CollapTextFeatures":
+        return CollapTextFeatures(**{name: change(rows) for name, rows in self.present().items()})
+
+    def present(self) -> dict[str, Tensor]:
+        """The fields that are there, by name."""
+        return {name: rows for name, rows in self._asdict().items() if rows is not None}
+
+    @staticmethod
+    def cat(features: Sequence["CollapTextFeatures"]) -> "CollapTextFeatures":
+        """Texts of several batches as one, padded to the most passages of any."""
+        fields: dict[str, Tensor] = {}
+        for name in features[0].present():
+            rows = [part.present()[name] for part in features]
+            if name.startswith("passage_"):
+                most = max(part.shape[1] for part in rows)
+                rows = [pad_passages(part, most) for part in rows]
+            fields[name] = torch.cat(rows)
+        return CollapTextFeatures(**fields)
+
+
+def pad_passages(rows: Tensor, passages: int) -> Tensor:
+    """(M, P, ...) with more passages, of value -1: there are none at these places."""
+    return F.pad(rows, (0, 0) * (rows.ndim - 2) + (0, passages - rows.shape[1]), value=-1.0)
