@@ -1,7 +1,6 @@
 """The result of a retrieval benchmark: as JSON, as rows of a Markdown table, and as a table in the terminal."""
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from dataset_scripts.whole_files import whole_file
+
+from .records import file_stem
 
 DIRECTIONS = {"text_to_audio": "text → audio", "audio_to_text": "audio → text"}
 # In the order of the paper's tables, with what they leave out at either end.
@@ -53,8 +54,7 @@ class RetrievalResult:
     @property
     def stem(self) -> str:
         """Name of its files, without their ending: "BENCHMARK--MODEL"."""
-        parts = (self.benchmark["title"], self.model["name"])
-        return "--".join(re.sub(r"[^\w.]+", "-", part).strip("-.") for part in parts)
+        return file_stem(self.benchmark["title"], self.model["name"])
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"

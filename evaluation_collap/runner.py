@@ -14,10 +14,10 @@ from tqdm.auto import tqdm
 
 from dataset_scripts.whole_files import whole_file
 from metrics.retrieval import bootstrap_intervals, direction_ranks, ranking_metrics
-from training_collap.reports import versions
 
 from .benchmarks import Benchmark
 from .embeddings import EmbeddingCache, EncodedTracks
+from .records import run_details
 from .results import Figure, RetrievalResult
 from .scorers.base import Scorer
 
@@ -104,15 +104,13 @@ def evaluate_retrieval(scorer: Scorer, benchmark: Benchmark, settings: RunSettin
         run={
             "seed": settings.seed,
             "resamples": settings.resamples,
-            "device": scorer.device,
             "tracks_encoded": cache.tracks_encoded,
-            "versions": versions(),
         },
     )
     scores = _write_scores(cache, encoded, pool, settings.output / f"{result.stem}.scores.npy", settings.progress)
     _write_json(settings.output / f"{result.stem}.pairs.json", pool.description(encoded))
     result.metrics.update(_metrics(scores, pool, benchmark.recall_at, settings))
-    result.run["seconds"] = round(time.monotonic() - start, 1)
+    result.run.update(run_details(scorer.device, time.monotonic() - start))
     result.write(settings.output)
     return result
 
