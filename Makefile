@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench songbook train-mini mini-code setup ffmpeg clean
+.PHONY: demo test lint bench songbook train-mini mini-code setup system clean
 
 demo: setup  ## render songs never heard in training, search them by description, write demo_output/index.html
 	$(BIN)/collap demo
@@ -35,16 +35,20 @@ mini-code: setup  ## bring the code beside the embedded models' weights up to da
 	  [kind.from_pretrained(folder).save_pretrained(folder) for kind in (CollapModel, CollapProcessor) \
 	   for folder in ('checkpoints/collap-mini', 'checkpoints/collap-mini-paper')]"
 
-setup: ffmpeg $(READY)
+setup: system $(READY)
 
-ffmpeg:
-	@command -v ffmpeg >/dev/null || { \
-	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q ffmpeg; \
-	  else echo "FFmpeg is missing: run 'sudo apt-get install ffmpeg', then this command again." >&2; exit 1; fi; }
+# FFmpeg decodes; torchcodec is linked to Python's shared library, which Debian packs apart from Python.
+system:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11, or name it with 'make PYTHON=...'." >&2; exit 1; }
+	@missing=; \
+	command -v ffmpeg >/dev/null || missing="$$missing ffmpeg"; \
+	$(PYTHON) -c "import ctypes; ctypes.CDLL('libpython3.11.so.1.0')" 2>/dev/null || missing="$$missing libpython3.11"; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q --no-install-recommends $$missing; \
+	  else echo "Missing:$$missing. Run 'sudo apt-get install$$missing', then this command again." >&2; exit 1; fi; fi
 
 # Editable, so that the checkout is what runs; anew only when the dependencies change.
 $(READY): pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11, or name it with 'make PYTHON=...'." >&2; exit 1; }
 	@$(PYTHON) -c "import ensurepip" 2>/dev/null || { \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q python3.11-venv; \
 	  else echo "Python's venv module is missing: run 'sudo apt-get install python3.11-venv', then this command again." >&2; exit 1; fi; }
