@@ -30,10 +30,10 @@ train-mini: songbook  ## train collap-mini by its recipe; the result is runs/col
 	$(BIN)/accelerate launch --num_cpu_threads_per_process $$(nproc) train.py recipes/collap-mini.yaml
 	$(BIN)/python -m training_collap.average runs/collap-mini/checkpoint-* --output runs/collap-mini/mean
 
-mini-code: setup  ## bring the code beside the embedded models' weights up to date
+mini-code: setup  ## bring the code beside collap-mini's weights up to date
 	$(BIN)/python -c "from modeling_collap import CollapModel; from processing_collap import CollapProcessor; \
-	  [kind.from_pretrained(folder).save_pretrained(folder) for kind in (CollapModel, CollapProcessor) \
-	   for folder in ('checkpoints/collap-mini', 'checkpoints/collap-mini-paper')]"
+	  mini = 'checkpoints/collap-mini'; CollapModel.from_pretrained(mini).save_pretrained(mini); \
+	  CollapProcessor.from_pretrained(mini).save_pretrained(mini)"
 
 setup: system $(READY)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from evaluation_collap.scorers.collap import load_collap
 from modeling_collap import CollapModel
 from processing_collap import CollapProcessor
 from training_collap.retrieval_metrics import retrieval_metrics
@@ -85,15 +86,10 @@ def load_model(name: str) -> tuple[CollapModel, CollapProcessor]:
     Raises:
         DemoError: there is neither a folder nor a Hub model of this name that can be read.
     """
-    path = Path(name).expanduser()
-    hub_name = name.count("/") == 1 and not path.is_absolute() and not path.parent.is_dir()
-    if not hub_name and not (path / "config.json").is_file():
-        raise DemoError(f"there is no model in {name}: the folder is missing or holds no config.json (see --model)")
-    source = name if hub_name else str(path)
     try:
-        return CollapModel.from_pretrained(source), CollapProcessor.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        raise DemoError(f"the model {name} cannot be loaded: {error}") from error
+        return load_collap(name)
+    except ValueError as error:
+        raise DemoError(f"{error} (see --model)") from error
 
 
 def _own_files(settings: DemoSettings) -> dict[str, Path] | None:
