@@ -7,7 +7,7 @@ from .configuration_collap import BeatsConfig, CollapConfig
 from .contrastive_loss import contrastive_loss
 from .modeling_beats import BeatsModel
 from .modeling_collap import CollapModel, CollapOutput
-from .structure import PassageMaps, passage_maps, structure_scores
+from .structure import PassageMaps, StructuredScores, passage_maps, structure_scores
 from .text_features import CollapTextFeatures
 
 # Where this package is installed, saved models load without running the code beside their weights.
@@ -23,6 +23,7 @@ __all__ = [
     "CollapOutput",
     "CollapTextFeatures",
     "PassageMaps",
+    "StructuredScores",
     "alignment_scores",
     "attention_maps",
     "contrastive_loss",

@@ -31,8 +31,7 @@ class AlignmentScores(NamedTuple):
 
     kernel: Tensor  # r_K, eq 5
     temporal: Tensor  # r_T, eq 6
-    fused: Tensor  # r, eq 7, and the structure term where the model has one
-    structure: Tensor | None = None  # r_S, see `structure`
+    fused: Tensor  # r, eq 7
 
 
 class AttentionMaps(NamedTuple):

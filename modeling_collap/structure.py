@@ -20,6 +20,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+class StructuredScores(NamedTuple):
+    """`AlignmentScores` of a model that scores passages, too; each (N, M)."""
+
+    kernel: Tensor  # r_K, eq 5
+    temporal: Tensor  # r_T, eq 6
+    structure: Tensor  # r_S
+    fused: Tensor  # r, eq 7 with the third term
+
+
 def structure_scores(
     audio_features: Tensor,
     lengths: Tensor,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .library import Failure, Match, Track, TrackLibrary
-    from .locate import Location, Span, locate
+    from .localisation import Location, Span, locate
 
 # Loaded on first use: `collap --help` should not wait for torch.
 _HOMES = {
@@ -13,9 +13,9 @@ _HOMES = {
     "Match": "library",
     "Track": "library",
     "TrackLibrary": "library",
-    "Location": "locate",
-    "Span": "locate",
-    "locate": "locate",
+    "Location": "localisation",
+    "Span": "localisation",
+    "locate": "localisation",
 }
 
 __all__ = ["Failure", "Location", "Match", "Span", "Track", "TrackLibrary", "locate"]

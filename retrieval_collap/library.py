@@ -11,7 +11,7 @@ from torch import Tensor
 from modeling_collap import CollapModel, CollapTextFeatures
 from processing_collap import CollapProcessor, load_audio
 
-from .locate import Location, locate, locate_passages
+from .localisation import Location, locate, locate_passages
 
 AudioSource = str | PathLike[str] | bytes
 

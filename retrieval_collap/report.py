@@ -17,7 +17,7 @@ from dataset_scripts.whole_files import whole_file
 from evaluation_collap.timeline import clock, draw_timeline
 
 from .library import Failure, Match
-from .locate import Location, Span
+from .localisation import Location, Span
 from .queries import Query
 
 PAGE = "index.html"

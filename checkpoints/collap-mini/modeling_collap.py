@@ -15,7 +15,7 @@ from .audio_encoder import CollapAudioEncoder
 from .configuration_collap import BeatsConfig, CollapConfig
 from .contrastive_loss import contrastive_loss
 from .modeling_beats import BeatsModel
-from .structure import structure_scores
+from .structure import StructuredScores, structure_scores
 from .text_features import CollapTextFeatures
 
 # CLIP's bound (arXiv 2103.00020): beyond a factor of 100 training is unstable.
@@ -261,7 +261,9 @@ class CollapModel(CollapPreTrainedModel):
         states = states.masked_fill(attention_mask[..., None] == 0, 0.0)
         return states.sum(1) / counts[:, None]  # (M, d)
 
-    def score(self, audio_features: Tensor, lengths: Tensor, text: Tensor | CollapTextFeatures) -> AlignmentScores:
+    def score(
+        self, audio_features: Tensor, lengths: Tensor, text: Tensor | CollapTextFeatures
+    ) -> AlignmentScores | StructuredScores:
         """Alignment of encoded tracks and texts with this model's settings, eqs (1)-(7); each score is (N, M).
 
         Args:
@@ -296,7 +298,8 @@ class CollapModel(CollapPreTrainedModel):
             temperature=self.structure_temperature,
             pool=config.structure_pool,
         )
-        return scores._replace(fused=scores.fused + config.gamma_structure * structure, structure=structure)
+        fused = scores.fused + config.gamma_structure * structure
+        return StructuredScores(scores.kernel, scores.temporal, structure, fused)
 
     def forward(
         self,

@@ -32,7 +32,7 @@ def test_text_alone_gives_the_tokens_and_their_passages(processor):
 def test_text_and_audio_may_differ_in_number(processor, sound):
     inputs = processor(text=TEXTS, audio=[sound(1), sound(2), sound(3)], sampling_rate=16000, return_tensors="pt")
     assert set(inputs) == {
-        *("input_ids", "attention_mask"),
+        *("input_ids", "attention_mask", "passage_ids", "passage_places"),
         *("input_features", "input_features_lengths", "fbank", "fbank_lengths"),
     }
     assert len(inputs["input_ids"]) == 2
@@ -222,6 +222,7 @@ def test_a_stranger_loads_the_saved_folder(gpt2_tokenizer, roberta_tokenizer, so
         assert {path.name for path in folder.glob("*.py")} == {
             "audio_loading.py",
             "feature_extraction_collap.py",
+            "passages.py",
             "processing_collap.py",
         }
         expected = dict(processor(text=TEXTS, audio=track, sampling_rate=22050))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from evaluation_collap.spans import _largest_sum
 from modeling_collap import attention_maps
-from retrieval_collap.locate import locate
+from retrieval_collap.localisation import locate
 
 TEXT = F.one_hot(torch.tensor(0), 8).float()
 OPTIONS = {"kernel_size": 20, "stride": 5, "steps_per_second": 10.0}
@@ -97,3 +97,10 @@ def test_largest_sum_is_that_of_all_spans_tried() -> None:
 def test_max_spans_must_be_positive() -> None:
     with pytest.raises(ValueError, match="max_spans"):
         locate(track(30), TEXT, **OPTIONS, max_spans=0)
+
+
+def test_the_room_exports_the_function_and_no_module_of_its_name() -> None:
+    import retrieval_collap
+
+    assert retrieval_collap.TrackLibrary.locate.__doc__  # loads the module that holds it first
+    assert retrieval_collap.locate is locate
