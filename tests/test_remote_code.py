@@ -33,7 +33,7 @@ processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
 extractor = AutoFeatureExtractor.from_pretrained(folder, trust_remote_code=True)
 batch = processor(
     audio=[expected["first"].numpy(), expected["second"].numpy()],
-    text=["a slow piano ballad", "drums and guitar enter"],
+    text=["a slow piano ballad, then drums", "drums and guitar enter"],
     sampling_rate=16000,
     return_tensors="pt",
 )
@@ -50,15 +50,18 @@ print(json.dumps({
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("gamma_structure", [0.0, 1.0])
 @pytest.mark.parametrize("backbone", tiny.TEXT_BACKBONES)
-def test_a_stranger_gets_the_same_scores(backbone: str, tmp_path: Path) -> None:
-    model, processor = tiny.model(backbone), tiny.processor(backbone)
+def test_a_stranger_gets_the_same_scores(backbone: str, gamma_structure: float, tmp_path: Path) -> None:
+    model, processor = tiny.model(backbone, gamma_structure=gamma_structure), tiny.processor(backbone)
     release, elsewhere = tmp_path / "release", tmp_path / "elsewhere"
     elsewhere.mkdir()
     model.save_pretrained(release)
     processor.save_pretrained(release)
     tracks = [tiny.tone(2.3), tiny.tone(0.8, 200.0)]
-    inputs = processor(audio=tracks, text=["a slow piano ballad", "drums and guitar enter"], sampling_rate=tiny.RATE)
+    inputs = processor(
+        audio=tracks, text=["a slow piano ballad, then drums", "drums and guitar enter"], sampling_rate=tiny.RATE
+    )
     with torch.no_grad():
         logits = model(**inputs).logits_per_audio
     assert logits.std() > 0.01
