@@ -281,9 +281,10 @@ def _labelled(
 ) -> Iterator[tuple[str, str, "Dataset", dict[str, Any]]]:
     """The tasks of a benchmark: name, title of the benchmark, labelled rows, and options of `zero_shot`."""
     from dataset_scripts.benchmarks import load_gtzan, load_magnatagatune
+    from dataset_scripts.songbook.labels import songbook_labelled
 
     from .benchmarks import DataOptions
-    from .zero_shot import GENRE_PROMPTS, INSTRUMENT_PROMPTS, TAG_PROMPTS, songbook_labelled
+    from .zero_shot import GENRE_PROMPTS, INSTRUMENT_PROMPTS, TAG_PROMPTS
 
     def first(rows: "Dataset") -> "Dataset":
         return rows if limit is None else rows.select(range(min(limit, len(rows))))

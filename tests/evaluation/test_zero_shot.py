@@ -13,9 +13,10 @@ from torchcodec.encoders import AudioEncoder
 from dataset_scripts.schema import dataset_features
 from dataset_scripts.songbook import arrange, write_caption, write_song
 from dataset_scripts.songbook.caption_sentences import MOST_NAMED
+from dataset_scripts.songbook.labels import songbook_labelled, songbook_labels
 from dataset_scripts.songbook.measures import measure_sections, playing_time
 from evaluation_collap.embeddings import EmbeddingCache
-from evaluation_collap.zero_shot import songbook_labelled, songbook_labels, zero_shot
+from evaluation_collap.zero_shot import zero_shot
 
 NAMES = ["low", "middle", "high", "shrill"]
 SONGS = 40
