@@ -139,7 +139,7 @@ def _named(name: str, options: DataOptions) -> Benchmark:
         raise ValueError(f"--captions-file goes with a folder of audio, which {name} is not")
     if name == "songbook":
         words = f"the column {options.caption_column} of the split {options.split}, exact by construction"
-        load = partial(_load_dataset, str(SONGBOOK), options)
+        load = partial(_load_songbook, options)
         return Benchmark(name, f"songbook ({options.split})", words, load, options.caption_column)
     if name in PAPER_BENCHMARKS:
         title, words = PAPER_BENCHMARKS[name], f"the column {options.caption_column}"
@@ -155,6 +155,12 @@ def _refuse(title: str) -> Dataset:
         f"{title} has no loader in this version: bring its rows into the schema and evaluate them with "
         "--benchmark dataset:PATH, or its audio and captions with folder:PATH"
     )
+
+
+def _load_songbook(options: DataOptions) -> Dataset:
+    if not SONGBOOK.is_dir():
+        raise ValueError(f"the songbook is not at {SONGBOOK}: `make songbook` renders it")
+    return _load_dataset(str(SONGBOOK), options)
 
 
 def _load_dataset(path: str, options: DataOptions) -> Dataset:

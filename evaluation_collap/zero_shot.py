@@ -1,7 +1,7 @@
 """Zero-shot classification and tagging: every label is put into sentences, and tracks are scored against those.
 
 MusCALL (arXiv 2208.12208, section 5.2) does so on GTZAN and MagnaTagATune; `dataset_scripts.benchmarks` loads them, and
-`songbook_labelled` makes the same task of the songbook, whose captions name style and instruments.
+`dataset_scripts.songbook.labels` makes the same task of the songbook, whose captions name style and instruments.
 """
 
 from collections.abc import Sequence

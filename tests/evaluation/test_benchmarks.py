@@ -11,6 +11,7 @@ from torch import from_numpy
 from torchcodec.encoders import AudioEncoder
 
 from dataset_scripts.schema import dataset_features
+from evaluation_collap import benchmarks
 from evaluation_collap.benchmarks import PAPER_BENCHMARKS, Benchmark, DataOptions, find_benchmark
 
 
@@ -164,3 +165,9 @@ def test_real_recordings_with_the_composers_words(shared_data: Path) -> None:
     assert len(data) == 21
     assert min(data["duration"]) >= 120
     assert len(set(data["caption"])) == 21
+
+
+def test_a_songbook_that_was_not_rendered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(benchmarks, "SONGBOOK", tmp_path / "songbook")
+    with pytest.raises(ValueError, match="`make songbook` renders it"):
+        find_benchmark("songbook").rows()
