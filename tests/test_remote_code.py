@@ -84,7 +84,8 @@ def test_a_stranger_gets_the_same_scores(backbone: str, gamma_structure: float, 
     tokenizer = type(processor.tokenizer).__name__
     assert report["classes"] == ["CollapConfig", "CollapModel", "CollapProcessor", "CollapFeatureExtractor", tokenizer]
     assert report["module"].startswith("transformers_modules.")
-    assert report["difference"] < 1e-6
+    # Logits are about 10 in float32, and on another number of threads sums are taken in another order.
+    assert report["difference"] < 1e-5
     assert not report["training"]
 
 
