@@ -1,7 +1,9 @@
 """What a model must do to be evaluated: encode whole tracks, encode texts, and score the one against the other."""
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,3 +87,8 @@ class Scorer(ABC):
             NotImplementedError: the model gives a track one score only, `can_locate` is false.
         """
         raise NotImplementedError(f"{self.name} scores whole tracks and cannot say where in them a text fits")
+
+
+def digest(parts: Mapping[str, Any]) -> str:
+    """A fingerprint: SHA-256 of whatever encodings depend on, by name."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

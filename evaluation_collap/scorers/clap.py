@@ -1,7 +1,5 @@
 """LAION-CLAP under evaluation: ten-second windows over the whole track, their vectors averaged."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -12,16 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import ClapModel, ClapProcessor
 
-from training_collap.provenance import weights_digest
-
-from .base import Encoded, Scorer
+from .base import Encoded, digest
+from .windows import WindowScorer
 
 _WINDOWS_PER_BATCH = 16
 # Shorter than one hop of the spectrogram, a track has nothing to hear.
 _MIN_SECONDS = 0.01
 
 
-class ClapScorer(Scorer):
+class ClapScorer(WindowScorer):
     """A `ClapModel` (arXiv 2211.06687), made deterministic and attentive to the whole track.
 
     CLAP hears ten seconds. Of longer audio its feature extractor takes one random crop (`rand_trunc`) or three
@@ -36,8 +33,6 @@ class ClapScorer(Scorer):
         name: as a table shows it.
     """
 
-    can_locate = True
-
     def __init__(self, model: ClapModel, processor: ClapProcessor, name: str = "LAION-CLAP"):
         self.model = model.eval()
         self.processor = processor
@@ -45,6 +40,7 @@ class ClapScorer(Scorer):
         extractor = processor.feature_extractor
         self.sampling_rate = extractor.sampling_rate
         self.window_samples = extractor.nb_max_samples
+        self.window_seconds = self.window_samples / self.sampling_rate
 
     @classmethod
     def from_pretrained(
@@ -68,27 +64,24 @@ class ClapScorer(Scorer):
             "text_limit": self.text_limit,
             "windows": "consecutive, weighted by seconds",
         }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {"weights_sha256": self._weights}
+        return digest(parts)
 
     @property
     def protocol(self) -> dict[str, str]:
         extractor = self.processor.feature_extractor
         return {
             "tracks": (
-                f"the whole track, from its first second to its last, as consecutive windows of {self._seconds:g} s at "
-                f"{self.sampling_rate} Hz, the last one filled up by {extractor.padding!r}; no random crop. Their unit "
-                "vectors are averaged, weighted by the seconds they hold, and the mean has unit length"
+                "the whole track, from its first second to its last, as consecutive windows of "
+                f"{self.window_seconds:g} s at {self.sampling_rate} Hz, the last one filled up by {extractor.padding!r}; "
+                "no random crop. Their unit vectors are averaged, weighted by the seconds they hold, and the mean has "
+                "unit length"
             ),
             "texts": f"the whole text up to {self.text_limit} tokens, where the text encoder ends",
             "score": "cosine similarity of track and text",
         }
 
     @property
-    def text_limit(self) -> int:
+    def text_limit(self) -> int:  # type: ignore[override]
         """Tokens that are read of a text, special ones included."""
         config = self.model.config.text_config
         # As in RoBERTa, positions count from the one after the padding token's id.
@@ -116,16 +109,6 @@ class ClapScorer(Scorer):
         )
         return {"embeds": F.normalize(output.pooler_output[0].float(), dim=-1).cpu()}
 
-    def is_cut(self, text: str) -> bool:
-        return len(self.processor.tokenizer(text, verbose=False)["input_ids"]) > self.text_limit
-
-    def score(self, tracks: Sequence[Encoded], texts: Sequence[Encoded]) -> Tensor:
-        return torch.stack([track["embeds"] for track in tracks]) @ torch.stack([text["embeds"] for text in texts]).T
-
-    def relevance(self, track: Encoded, text: Encoded) -> tuple[Tensor, float]:
-        """The cosine of every window."""
-        return track["windows"] @ text["embeds"], 1 / self._seconds
-
     def _encode_windows(self, windows: Sequence[np.ndarray]) -> Tensor:
         """Unit vectors (K, D) of windows that are no longer than the model hears."""
         inputs = self.processor.feature_extractor(
@@ -138,11 +121,3 @@ class ClapScorer(Scorer):
         longer = torch.zeros(len(windows), 1, dtype=torch.bool, device=self.model.device)
         output: Any = self.model.get_audio_features(input_features=mels, is_longer=longer)
         return F.normalize(output.pooler_output.float(), dim=-1).cpu()
-
-    @property
-    def _seconds(self) -> float:
-        return self.window_samples / self.sampling_rate
-
-    @cached_property
-    def _weights(self) -> str:
-        return weights_digest(self.model)

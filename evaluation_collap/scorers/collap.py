@@ -1,8 +1,6 @@
 """CoLLAP under evaluation: by its alignment score, and by the cosine of mean vectors."""
 
 import copy
-import hashlib
-import json
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -23,7 +21,7 @@ from training_collap.embeddings import mean_steps
 from training_collap.provenance import extraction_settings, weights_digest
 
 from ..attention_profile import attention_over_time, passage_profile
-from .base import Encoded, Scorer
+from .base import Encoded, Scorer, digest
 
 # Fields of `CollapConfig` that say how encodings are scored, and not how they are made.
 SCORE_SETTINGS = (
@@ -98,7 +96,7 @@ class CollapScorer(Scorer):
             "tokenizer": self.processor.tokenizer.backend_tokenizer.to_str(),
             "text_limit": self._text_limit,
         }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+        return digest(parts)
 
     @property
     @torch.no_grad()

@@ -1,25 +1,22 @@
 """MusCALL under evaluation: twenty-second windows over the whole track, their vectors averaged."""
 
-import hashlib
-import json
 import warnings
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from processing_collap import CollapProcessor
-from training_collap.provenance import extraction_settings, weights_digest
+from training_collap.provenance import extraction_settings
 
 from ..muscall import MuscallConfig, MuscallModel
-from .base import Encoded, Scorer
+from .base import Encoded, digest
+from .windows import WindowScorer
 
 
-class MuscallScorer(Scorer):
+class MuscallScorer(WindowScorer):
     """A trained `MuscallModel`. Nothing is random: the paper's crop of 20 s becomes all windows of the track.
 
     Args:
@@ -28,13 +25,13 @@ class MuscallScorer(Scorer):
         name: as a table shows it.
     """
 
-    can_locate = True
-
     def __init__(self, model: MuscallModel, processor: CollapProcessor, name: str = "MusCALL"):
         self.model = model.eval()
         self.processor = processor
         self.name = name
         self.sampling_rate = processor.feature_extractor.sampling_rate
+        self.window_seconds = model.config.window_seconds
+        self.text_limit = processor.tokenizer.model_max_length
 
     @classmethod
     def from_pretrained(
@@ -59,24 +56,20 @@ class MuscallScorer(Scorer):
             "weights": self._weights,
             "features": extraction_settings(self.processor.feature_extractor),
             "tokenizer": self.processor.tokenizer.backend_tokenizer.to_str(),
-            "text_limit": self._text_limit,
+            "text_limit": self.text_limit,
             "pooling_heads": self.model.config.pooling_heads,
         }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {"weights_sha256": self._weights}
+        return digest(parts)
 
     @property
     def protocol(self) -> dict[str, str]:
         return {
             "tracks": (
                 "the whole track, from its first second to its last, as consecutive windows of "
-                f"{self.model.config.window_seconds:g} s at {self.sampling_rate} Hz; no random crop. Their unit "
+                f"{self.window_seconds:g} s at {self.sampling_rate} Hz; no random crop. Their unit "
                 "vectors are averaged, weighted by the seconds they hold, and the mean has unit length"
             ),
-            "texts": f"the whole text up to {self._text_limit} tokens, where the text encoder ends",
+            "texts": f"the whole text up to {self.text_limit} tokens, where the text encoder ends",
             "score": "cosine similarity of track and text",
         }
 
@@ -95,21 +88,3 @@ class MuscallScorer(Scorer):
             warnings.simplefilter("ignore")  # of cut texts: results say how many there are
             inputs = self.processor(text=[text], return_tensors="pt").to(self.model.device)
         return {"embeds": F.normalize(self.model.get_text_features(**inputs)[0].float(), dim=-1).cpu()}
-
-    def is_cut(self, text: str) -> bool:
-        return len(self.processor.tokenizer(text, verbose=False)["input_ids"]) > self._text_limit
-
-    def score(self, tracks: Sequence[Encoded], texts: Sequence[Encoded]) -> Tensor:
-        return torch.stack([track["embeds"] for track in tracks]) @ torch.stack([text["embeds"] for text in texts]).T
-
-    def relevance(self, track: Encoded, text: Encoded) -> tuple[Tensor, float]:
-        """The cosine of every window."""
-        return track["windows"] @ text["embeds"], 1 / self.model.config.window_seconds
-
-    @cached_property
-    def _weights(self) -> str:
-        return weights_digest(self.model)
-
-    @property
-    def _text_limit(self) -> int:
-        return self.processor.tokenizer.model_max_length
