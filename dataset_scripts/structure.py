@@ -1,9 +1,20 @@
 """Captions of crops: what a row's `structure` says about the seconds that were cut out."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 MIN_OVERLAP = 3.0  # seconds: less of a passage is too little to hear what it describes
+
+
+Span = tuple[float, float]
+"""First and last moment, as shares of the length of the track or crop."""
+
+
+class Line(NamedTuple):
+    """A line of a caption, and where it is heard; `None` where that is the whole track, or not known."""
+
+    text: str
+    span: Span | None
 
 
 def crop_sections(row: Mapping[str, Any], start: float, end: float) -> list[Mapping[str, Any]]:
@@ -32,8 +43,8 @@ def section_line(section: Mapping[str, Any]) -> str:
     return f"{section['label'].capitalize()}: {section['caption']}" if section["label"] else section["caption"]
 
 
-def crop_caption(row: Mapping[str, Any], start: float, end: float, *, keep_global: bool = True) -> str:
-    """The caption of `start`-`end` (seconds from the start of the track) of a row in the dataset schema.
+def crop_lines(row: Mapping[str, Any], start: float, end: float, *, keep_global: bool = True) -> list[Line]:
+    """The caption of `start`-`end` (seconds from the start of the track) of a row in the dataset schema, line by line.
 
     Passages say what is heard and not when, so the crop's caption has no times: they would be those of the whole track.
     With `keep_global` the global caption comes first; it stands alone where no passage lies in the crop, see
@@ -42,7 +53,16 @@ def crop_caption(row: Mapping[str, Any], start: float, end: float, *, keep_globa
     Raises:
         ValueError: the crop is empty.
     """
-    lines = [section_line(section) for section in crop_sections(row, start, end)]
-    if keep_global or not lines:
-        lines.insert(0, row["global_caption"])
-    return "\n".join(line for line in lines if line)
+    lines = []
+    for section in crop_sections(row, start, end):
+        first, last = max(section["start"], start), min(section["end"], end)
+        span = (first - start) / (end - start), (last - start) / (end - start)
+        lines.append(Line(" ".join(section_line(section).split()), span))
+    if (keep_global or not lines) and row["global_caption"]:
+        lines.insert(0, Line(" ".join(row["global_caption"].split()), None))
+    return lines
+
+
+def crop_caption(row: Mapping[str, Any], start: float, end: float, *, keep_global: bool = True) -> str:
+    """`crop_lines` as one text."""
+    return "\n".join(line.text for line in crop_lines(row, start, end, keep_global=keep_global))

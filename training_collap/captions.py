@@ -5,23 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dataset_scripts.structure import crop_sections, section_line
+from dataset_scripts.structure import Line, Span
 from processing_collap import split_passages
 from processing_collap.passages import without_stamp
-
-Span = tuple[float, float]
-"""First and last moment, as shares of the length of the track or crop."""
 
 _UNSTAMPED_SHARE = 0.5
 _SHORTENED_SHARE = 0.25
 _ONE_LINE_SHARE = 0.25
-
-
-class Line(NamedTuple):
-    """A line of a caption, and where it is heard; `None` where that is the whole track, or not known."""
-
-    text: str
-    span: Span | None
 
 
 class SpannedCaption(NamedTuple):
@@ -47,21 +37,10 @@ def track_lines(row: Mapping[str, Any]) -> list[Line]:
     return [Line(text, span) for text, span in zip(texts, [*[None] * opening, *spans], strict=True)]
 
 
-def crop_lines(row: Mapping[str, Any], start: float, end: float, *, keep_global: bool) -> list[Line]:
-    """The caption of `start`-`end` (seconds), line by line; its text is `crop_caption`'s."""
-    lines = []
-    for section in crop_sections(row, start, end):
-        first, last = max(section["start"], start), min(section["end"], end)
-        span = (first - start) / (end - start), (last - start) / (end - start)
-        lines.append(Line(" ".join(section_line(section).split()), span))
-    if (keep_global or not lines) and row["global_caption"]:
-        lines.insert(0, Line(" ".join(row["global_caption"].split()), None))
-    return lines
-
-
 def as_caption(lines: list[Line]) -> SpannedCaption:
-    """The lines as one text."""
-    return _with_spans("\n".join(line.text for line in lines), [line.span for line in lines])
+    """The lines as one text; with spans only where it has a passage for each line."""
+    text, spans = "\n".join(line.text for line in lines), [line.span for line in lines]
+    return SpannedCaption(text, spans if len(split_passages(text)) == len(spans) else [])
 
 
 def varied(lines: list[Line], rng: np.random.Generator) -> SpannedCaption:
@@ -76,8 +55,3 @@ def varied(lines: list[Line], rng: np.random.Generator) -> SpannedCaption:
         if one_line:
             return SpannedCaption(" ".join(line.text for line in lines), [])
     return as_caption(lines)
-
-
-def _with_spans(text: str, spans: list[Span | None]) -> SpannedCaption:
-    """Spans only where the text has a passage for each line."""
-    return SpannedCaption(text, spans if len(split_passages(text)) == len(spans) else [])

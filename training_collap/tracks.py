@@ -10,9 +10,10 @@ from datasets import Audio, Dataset
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
+from dataset_scripts.structure import crop_lines
 from processing_collap import load_audio
 
-from .captions import as_caption, crop_lines, track_lines, varied
+from .captions import as_caption, track_lines, varied
 
 
 class TrackStore(Protocol):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from dataset_scripts.structure import crop_caption
+from dataset_scripts.structure import crop_caption, crop_lines
 from processing_collap import split_passages
-from training_collap.captions import as_caption, crop_lines, track_lines, varied
+from training_collap.captions import as_caption, track_lines, varied
 
 ROW = {
     "caption": "A slow song.\n**0:00-0:40:** Verse. A quiet piano.\n**0:40-1:20:** Chorus. The full band.",
