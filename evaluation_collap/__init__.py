@@ -1,7 +1,8 @@
 """Evaluation: models, baselines and benchmarks in one harness, and probes of what a score reads and hears."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dataset_scripts.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .benchmarks import Benchmark, find_benchmark
@@ -9,7 +10,6 @@ if TYPE_CHECKING:
     from .runner import evaluate_retrieval
     from .scorers import Encoded, Scorer, build_scorer
 
-# Loaded on first use: `collap --help` should not wait for torch.
 _HOMES = {
     "Benchmark": "benchmarks",
     "EmbeddingCache": "embeddings",
@@ -30,10 +30,4 @@ __all__ = [
     "find_benchmark",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_exports(__name__, _HOMES)

@@ -1,13 +1,13 @@
 """Search and localisation: which tracks match a text, and where in them. Home of the `collap` command line."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dataset_scripts.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .library import Failure, Match, Track, TrackLibrary
     from .localisation import Location, Span, locate
 
-# Loaded on first use: `collap --help` should not wait for torch.
 _HOMES = {
     "Failure": "library",
     "Match": "library",
@@ -20,10 +20,4 @@ _HOMES = {
 
 __all__ = ["Failure", "Location", "Match", "Span", "Track", "TrackLibrary", "locate"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_exports(__name__, _HOMES)
