@@ -72,7 +72,8 @@ class ClapScorer(WindowScorer):
         return {
             "tracks": (
                 "the whole track, from its first second to its last, as consecutive windows of "
-                f"{self.window_seconds:g} s at {self.sampling_rate} Hz, the last one filled up by {extractor.padding!r}; "
+                f"{self.window_seconds:g} s at {self.sampling_rate} Hz, the last one filled up by "
+                f"{extractor.padding!r}; "
                 "no random crop. Their unit vectors are averaged, weighted by the seconds they hold, and the mean has "
                 "unit length"
             ),
