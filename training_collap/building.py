@@ -112,6 +112,8 @@ def _new(section: ModelSection, train_rows: Dataset) -> tuple[CollapModel, Colla
         )
         text_config.update(bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id)
         model = AutoModel.from_config(kind(text_config=text_config, **options))
+        if section.position_scale != 1:
+            model.audio_encoder.whisper.embed_positions.weight.data.mul_(section.position_scale)
     limit = text_limit(model.config.text_config)
     if limit is not None:
         tokenizer.model_max_length = min(tokenizer.model_max_length, limit)

@@ -40,6 +40,9 @@ class ModelSection:
         feature_extractor: fields of `CollapFeatureExtractor`.
         tokenizer: Hub name or folder of a tokenizer; by default that of the text backbone.
         vocab_size: trains a tokenizer of this size on the training captions where no tokenizer is named.
+        position_scale: amplitude of the sinusoids by which a Whisper encoder of random weights knows the places in a
+            window, above 0 and at most 1, Whisper's own. They are never trained, and a small encoder spends much of a
+            short training on hearing past them.
         freeze: encoders out of text, whisper and beats that stay as they are, without dropout.
         lora: trains the other encoders through low-rank adapters; fields of peft's `LoraConfig`, `{}` for the defaults
             of `training_collap.lora`.
@@ -54,6 +57,7 @@ class ModelSection:
     feature_extractor: dict[str, Any] = field(default_factory=dict)
     tokenizer: str | None = None
     vocab_size: int | None = None
+    position_scale: float = 1.0
     freeze: list[str] = field(default_factory=list)
     lora: dict[str, Any] | None = None
 
@@ -73,6 +77,10 @@ class ModelSection:
             own |= {f"feature_extractor.{name}": True for name in self.feature_extractor.keys() - _ADJUSTABLE_FEATURES}
             if given := sorted(name for name, value in own.items() if value):
                 raise ValueError(f"model.{given[0]} contradicts model.pretrained: a pretrained model brings its own")
+        if not 0 < self.position_scale <= 1:
+            raise ValueError(f"model.position_scale must be above 0 and at most 1, not {self.position_scale}")
+        if self.position_scale != 1 and (self.pretrained or self.backbones or not self.config.get("whisper_config")):
+            raise ValueError("model.position_scale has no effect: it is for a Whisper encoder of random weights")
         for name in self.freeze:
             if name not in BRANCHES:
                 raise ValueError(f"model.freeze names no encoder with {name!r}{suggestion(name, BRANCHES)}")
