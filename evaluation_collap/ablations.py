@@ -1,7 +1,8 @@
 """What each part of a checkpoint's score contributes, without training anew.
 
 The settings of the score (kernel and stride, gammas, attention temperature, normalisation) are tried on the same
-encodings. For "Whisper only" and "BEATs only" the other stream is silenced behind its layer norm and the tracks are
+encodings, and the tracks are cut to their first minutes: windows are encoded one by one, so that the first ones of a
+whole track are those of a short one. For "Whisper only" and "BEATs only" the other stream is silenced behind its layer norm and the tracks are
 encoded again. The adapter was trained with both, so this says what this checkpoint takes from a stream, not what a
 model trained on one stream alone would earn: that takes a recipe with `whisper_config: null` or `beats_config: null`.
 """
@@ -37,6 +38,8 @@ STRUCTURE_SWEEP: Sequence[dict[str, Any]] = (
     {"gamma_structure": 0.0},
     {"gamma_kernel": 0.0, "gamma_temporal": 0.0},
 )
+# How many windows of every track are heard; 4 and 10 are the 2 and 5 minutes that the paper's tracks lie between.
+OPENINGS = (1, 2, 4, 10)
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def run(
     tracks: int | None = None,
     sweeps: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     branches: bool = True,
+    openings: Sequence[int] = OPENINGS,
 ) -> AblationResult:
     """Retrieval among the same tracks and captions, with one setting after the other changed.
 
@@ -89,6 +93,7 @@ def run(
         sweeps: settings to try, by the name of their group; `default_sweeps` by default.
         branches: also silence each audio branch, which encodes all tracks twice more. A model with one branch has none
             to silence.
+        openings: also hear no more than this many windows of every track.
 
     Raises:
         ValueError: the scorer is no CoLLAP, or a setting is none of its score.
@@ -108,6 +113,12 @@ def run(
     lines = [Ablated("checkpoint", {}, retrieval_both_ways(bare.score(encoded, texts)))]
     for group, settings, variant in tqdm(variants, "Scoring with other settings", leave=False):
         lines.append(Ablated(group, settings, retrieval_both_ways(variant.score(encoded, texts))))
+    config = bare.model.config
+    for windows in openings:
+        seconds = windows * config.window_seconds
+        steps = round(seconds * config.steps_per_second)
+        heard = [{"features": track["features"][:steps]} for track in encoded]
+        lines.append(Ablated("audio heard", {"seconds": seconds}, retrieval_both_ways(bare.score(heard, texts))))
     encoder = bare.model.audio_encoder
     if branches and encoder.whisper is not None and encoder.beats is not None:
         for branch, left in BRANCHES.items():

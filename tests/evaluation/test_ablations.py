@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 import torch
+from datasets import Audio
 
 from evaluation_collap import ablations
-from evaluation_collap.ablations import SWEEPS, default_sweeps, silence_branch
+from evaluation_collap.ablations import OPENINGS, SWEEPS, Ablated, default_sweeps, silence_branch
 from evaluation_collap.embeddings import EmbeddingCache
 from evaluation_collap.probes.recall import retrieval_both_ways
 from evaluation_collap.probes.tracks import encode_texts, encode_tracks
 from evaluation_collap.scorers.collap import CollapScorer, MeanPoolingScorer
+from processing_collap import load_audio
 from tests import tiny
 from tests.evaluation.fakes import FakeScorer
 
@@ -29,7 +31,7 @@ def scorer(**options: Any) -> CollapScorer:
 
 def test_every_line_is_the_checkpoint_with_one_thing_changed() -> None:
     base, rows = scorer(), tiny.rows(4)
-    result = ablations.run(base, rows, sweeps=SMALL)
+    result = ablations.run(base, rows, sweeps=SMALL, openings=())
     tracks, texts = encode_tracks(base, rows), encode_texts(base, rows["caption"])
     by_name = {(line.group, str(line.settings)): line.metrics for line in result.lines}
     assert by_name["checkpoint", "{}"] == retrieval_both_ways(base.score(tracks, texts))
@@ -46,6 +48,21 @@ def test_every_line_is_the_checkpoint_with_one_thing_changed() -> None:
     assert result.as_trained["normalization"] == "mean"
     assert "| branch | BEATs only |" in result.table()
     assert json.loads(result.to_json())["lines"][1]["settings"] == {"seconds_per_kernel": 0.2}
+
+
+def test_a_cut_encoding_is_that_of_a_cut_track() -> None:
+    base, rows = scorer(), tiny.rows(4)
+    result = ablations.run(base, rows, sweeps={}, branches=False, openings=(1,))
+    seconds = base.model.config.window_seconds
+    cut = [
+        base.encode_track(load_audio(audio["bytes"], base.sampling_rate, end_seconds=seconds).numpy())
+        for audio in rows.cast_column("audio", Audio(decode=False))["audio"]
+    ]
+    whole = encode_tracks(base, rows)
+    assert max(len(track["features"]) for track in whole) > max(len(track["features"]) for track in cut)
+    scores = base.score(cut, encode_texts(base, rows["caption"]))
+    assert result.lines[-1] == Ablated("audio heard", {"seconds": seconds}, retrieval_both_ways(scores))
+    assert f"| audio heard | seconds {seconds:g} |" in result.table()
 
 
 def test_a_silenced_branch_is_not_heard_and_the_other_one_is() -> None:
@@ -78,14 +95,15 @@ def test_encodings_are_made_once_for_all_settings(tmp_path: Path) -> None:
 def test_all_default_settings_run_and_leave_the_model_alone() -> None:
     base = scorer(steps_per_second=50.0)
     result = ablations.run(base, tiny.rows(3), branches=False)
-    assert len(result.lines) == 1 + sum(map(len, SWEEPS.values()))
+    assert len(result.lines) == 1 + sum(map(len, SWEEPS.values())) + len(OPENINGS)
     assert base.model.config.normalization == "mean"
     assert base.model.config.seconds_per_kernel == 0.5
 
 
 def test_models_without_kernels_or_branches() -> None:
     mean = MeanPoolingScorer(tiny.model(), tiny.processor())
-    assert [line.group for line in ablations.run(mean, tiny.rows(2)).lines] == ["checkpoint", "branch", "branch"]
+    lines = ablations.run(mean, tiny.rows(2), openings=()).lines
+    assert [line.group for line in lines] == ["checkpoint", "branch", "branch"]
     one = scorer(beats_config=None)
     assert default_sweeps(one) == SWEEPS
     assert all(line.group != "branch" for line in ablations.run(one, tiny.rows(2), sweeps={}).lines)
