@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from dataset_scripts.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .index.results import IndexInfo, IndexMatch, TextMatch
+    from .index.track_index import TrackIndex
     from .library import Failure, Match, Track, TrackLibrary
     from .localisation import Location, Span, locate
 
@@ -16,8 +18,24 @@ _HOMES = {
     "Location": "localisation",
     "Span": "localisation",
     "locate": "localisation",
+    "IndexInfo": "index.results",
+    "IndexMatch": "index.results",
+    "TextMatch": "index.results",
+    "TrackIndex": "index.track_index",
 }
 
-__all__ = ["Failure", "Location", "Match", "Span", "Track", "TrackLibrary", "locate"]
+__all__ = [
+    "Failure",
+    "IndexInfo",
+    "IndexMatch",
+    "Location",
+    "Match",
+    "Span",
+    "TextMatch",
+    "Track",
+    "TrackIndex",
+    "TrackLibrary",
+    "locate",
+]
 
 __getattr__ = lazy_exports(__name__, _HOMES)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,14 @@ class CollapOutput(ModelOutput):
     audio_features: Tensor | None = None
     lengths: Tensor | None = None
     text_embeds: Tensor | None = None
+
+
+class Framing(NamedTuple):
+    """Lengths in time steps of a track."""
+
+    kernel_size: int  # H of eq (1)
+    stride: int  # S of eq (1)
+    structure_pool: int  # steps that become one before passages attend to them
 
 
 class CollapPreTrainedModel(PreTrainedModel):
@@ -261,19 +269,37 @@ class CollapModel(CollapPreTrainedModel):
         states = states.masked_fill(attention_mask[..., None] == 0, 0.0)
         return states.sum(1) / counts[:, None]  # (M, d)
 
+    def framing(self, pool: int = 1) -> Framing:
+        """What `score` counts in steps, each standing for `pool` of the model's: the nearest numbers, at least 1.
+
+        Raises:
+            ValueError: if `pool` is below 1, or beyond the stride, where the frames of eq (1) would be skipped.
+        """
+        config = self.config
+        if not 1 <= pool <= config.stride:
+            raise ValueError(
+                f"pool must lie within 1 and the {config.stride} steps of this model's stride "
+                f"({config.seconds_per_stride:g} s), not {pool}"
+            )
+        return Framing(*(max(round(n / pool), 1) for n in (config.kernel_size, config.stride, config.structure_pool)))
+
     def score(
-        self, audio_features: Tensor, lengths: Tensor, text: Tensor | CollapTextFeatures
+        self, audio_features: Tensor, lengths: Tensor, text: Tensor | CollapTextFeatures, *, pool: int = 1
     ) -> AlignmentScores | StructuredScores:
         """Alignment of encoded tracks and texts with this model's settings, eqs (1)-(7); each score is (N, M).
 
         Args:
             audio_features, lengths: as `get_audio_features` returns them.
             text: as `encode_text` returns it; without the structure term `get_text_features` is enough.
+            pool: how many of the model's time steps each given one stands for, as in an index that keeps means of them.
+                Tracks that do not change within such a step score as they do in full, as long as `pool` divides kernel,
+                stride and structure step.
 
         Raises:
-            ValueError: if the model scores passages, and there are none.
+            ValueError: if the model scores passages, and there are none; or if `pool` does not fit, see `framing`.
         """
         config = self.config
+        framing = self.framing(pool)
         features = text if isinstance(text, CollapTextFeatures) else CollapTextFeatures(text)
         passages = {name: rows for name, rows in features.present().items() if name.startswith("passage_")}
         if config.gamma_structure and not passages:
@@ -282,13 +308,17 @@ class CollapModel(CollapPreTrainedModel):
             audio_features,
             lengths,
             features.text_embeds,
-            kernel_size=config.kernel_size,
-            stride=config.stride,
+            kernel_size=framing.kernel_size,
+            stride=framing.stride,
             gamma_kernel=config.gamma_kernel,
             gamma_temporal=config.gamma_temporal,
             normalization=config.normalization,
             attention_temperature=self.attention_temperature,
         )
+        if config.normalization == "paper" and pool > 1:
+            # Of these sums, eq (5) is divided by H, and eq (6) is over H softmaxes: both count steps of the model.
+            kernel, temporal = scores.kernel / pool, scores.temporal * pool
+            scores = AlignmentScores(kernel, temporal, config.gamma_kernel * kernel + config.gamma_temporal * temporal)
         if not config.gamma_structure:
             return scores
         structure = structure_scores(
@@ -296,7 +326,7 @@ class CollapModel(CollapPreTrainedModel):
             lengths,
             **passages,
             temperature=self.structure_temperature,
-            pool=config.structure_pool,
+            pool=framing.structure_pool,
         )
         fused = scores.fused + config.gamma_structure * structure
         return StructuredScores(scores.kernel, scores.temporal, structure, fused)

@@ -19,7 +19,7 @@ class Passage(NamedTuple):
 # A line such as "**0:17-0:47:** First verse", "[1:05 - 1:30] Chorus", "0-18% - Intro" or "- **16-31:** Verse".
 _TIME = r"(\d+(?::\d\d){0,2}(?:\.\d+)?)"
 _STAMPED_LINE = re.compile(
-    rf"^[\s*\-•\[(]*{_TIME}\s*(?:s|sec|%)?\s*(?:-|–|—|to)\s*{_TIME}(?=[\s%:\])s*]|$)", re.MULTILINE
+    rf"^[\s*\-•\[(]*{_TIME}\s*(?:s|sec|%)?\s*(?:-|–|—|to)\s*{_TIME}(?=\s*(%)|[\s:\])s*]|$)", re.MULTILINE
 )
 _LINE = re.compile(r"[^\n]*\S[^\n]*")
 # Sentences, and what a sentence says happens next.
@@ -30,15 +30,18 @@ def split_passages(text: str) -> list[Passage]:
     """The passages of a text in their order.
 
     A text with time stamps at the start of at least two lines has a passage from each stamp to the next, placed at the
-    middle of its times relative to the last of them; what stands before the first stamp is a passage too. A text
+    middle of its times: relative to the last of them, or to 100 if they are in percent. What stands before the first
+    stamp is a passage too. A text
     without has one a line, or, if it is one line, one a sentence, and "then" within a sentence starts another; where
     these are more than `MAX_PASSAGES`, neighbours are taken together. They are placed evenly. A place is thus always
     relative, and says nothing of how long the track is.
     """
-    stamps = [(match.start(), _seconds(match[1]), _seconds(match[2])) for match in _STAMPED_LINE.finditer(text)]
+    lines = list(_STAMPED_LINE.finditer(text))
+    stamps = [(match.start(), _seconds(match[1]), _seconds(match[2])) for match in lines]
     stamps = [stamp for stamp in stamps if stamp[1] < stamp[2]]
     if len(stamps) > 1:
-        return _stamped(text, stamps)
+        last = max(end for _, _, end in stamps)
+        return _stamped(text, stamps, max(last, 100.0) if all(match[3] for match in lines) else last)
     spans = [match.span() for match in _LINE.finditer(text)]
     if len(spans) == 1:
         spans = _sentences(text, *spans[0])
@@ -52,9 +55,8 @@ def without_stamp(line: str) -> str:
     return line if stamp is None else re.sub(r"^[\s*%:\])s\-–]+", "", line[stamp.end() :])
 
 
-def _stamped(text: str, stamps: list[tuple[int, float, float]]) -> list[Passage]:
+def _stamped(text: str, stamps: list[tuple[int, float, float]], last: float) -> list[Passage]:
     edges = [start for start, _, _ in stamps] + [len(text)]
-    last = max(end for _, _, end in stamps)
     passages = [Passage(edges[i], edges[i + 1], (start + end) / (2 * last)) for i, (_, start, end) in enumerate(stamps)]
     if text[: edges[0]].strip():
         passages.insert(0, Passage(0, edges[0], 0.5 / (len(stamps) + 1)))
@@ -74,7 +76,7 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _seconds(time: str) -> float:
-    """Seconds of h:mm:ss, mm:ss or plain seconds (or percent, whose unit is all the same here)."""
+    """Seconds of h:mm:ss, mm:ss or plain seconds; percent as they are."""
     total = 0.0
     for part in time.split(":"):
         total = 60 * total + float(part)

@@ -1,0 +1,100 @@
+"""Scores of compressed sequences: the model's own alignment with texts, and how alike two tracks are."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from modeling_collap import CollapModel, CollapTextFeatures
+
+from .compression import SequenceCodec
+
+# Tracks and texts are taken in groups whose largest tensor has about this many elements (32 MB).
+_ELEMENTS = 2**22
+
+
+def text_vector(model: CollapModel, text: CollapTextFeatures) -> Tensor:
+    """What one text is looked for with among the tracks' global vectors: (D,), of unit length.
+
+    Were all attentions of the fused score even, it would be the product of this vector with the mean of the track's
+    steps, but for a factor: the text's embedding and the mean of its passages', each unit vectors and weighted as their
+    terms are. So the candidates that it finds are those of the score itself to first order, and of a model without the
+    structure term it is the text's embedding.
+    """
+    config = model.config
+    vector = (config.gamma_kernel + config.gamma_temporal) * F.normalize(text.text_embeds[0].float(), dim=0)
+    if text.passage_embeds is not None and text.passage_places is not None and config.gamma_structure:
+        passages = text.passage_embeds[0, text.passage_places[0] >= 0].float()  # (P, D)
+        vector = vector + config.gamma_structure * F.normalize(passages, dim=1).mean(0)
+    return F.normalize(vector, dim=0)
+
+
+@torch.inference_mode()
+def alignment_with_texts(
+    model: CollapModel, codec: SequenceCodec, records: Sequence[bytes], texts: CollapTextFeatures
+) -> Tensor:
+    """Fused scores (N, M) of compressed tracks with texts, see `CollapModel.score`.
+
+    In float32, but reckoned in float64: sums of another order, as other tracks beside it or another group bring them,
+    then leave a track's score as it is.
+    """
+    texts = _moved(texts, model.device)
+    passages = 1 if texts.passage_places is None else texts.passage_places.shape[1]
+    rows = [torch.zeros(0, len(texts.text_embeds))]
+    for group in _groups(records, codec, max(codec.dim, passages)):
+        steps, lengths = _decoded(codec, group, model.device)  # (n, S, D), (n,)
+        at_once = max(_ELEMENTS // (steps.shape[0] * steps.shape[1] * passages), 1)
+        parts = [texts.select(slice(i, i + at_once)) for i in range(0, len(texts.text_embeds), at_once)]
+        rows.append(torch.cat([model.score(steps, lengths, part, pool=codec.pool).fused for part in parts], dim=1))
+    return torch.cat(rows).float().cpu()
+
+
+@torch.inference_mode()
+def likeness(codec: SequenceCodec, query: bytes, records: Sequence[bytes]) -> Tensor:
+    """How alike a compressed track and others are, (N,) between -1 and 1; the same sequence is 1.
+
+    Every step of one track is looked for in the other: its cosine with the step there that is most like it. These are
+    averaged in both directions, and either direction counts as much as the track that it looks in is long. So of two
+    tracks of one length each should have what the other has, wherever it comes, while a clip should be found in its
+    song, and need not hold the rest of it.
+    """
+    own = F.normalize(codec.decode([query])[0][0], dim=1)  # (Q, D)
+    scores = []
+    for record in records:
+        cosines = F.normalize(codec.decode([record])[0][0], dim=1) @ own.T  # (S, Q)
+        here, there = cosines.amax(0).mean(), cosines.amax(1).mean()  # of the query's steps, and of the record's
+        scores.append((len(cosines) * here + len(own) * there) / (len(cosines) + len(own)))
+    return torch.stack(scores) if scores else torch.zeros(0)
+
+
+def _decoded(codec: SequenceCodec, records: Sequence[bytes], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Steps (N, S, D) and lengths (N,)."""
+    # One by one, for decoding several at once may move the last bits, too.
+    steps = [codec.decode([record])[0][0].to(_precision(device)) for record in records]  # (S, D) each
+    lengths = torch.tensor([len(track) for track in steps])
+    return pad_sequence(steps, batch_first=True).to(device), lengths.to(device)
+
+
+def _moved(texts: CollapTextFeatures, device: torch.device) -> CollapTextFeatures:
+    precision = _precision(device)
+    return CollapTextFeatures(**{name: rows.to(device, precision) for name, rows in texts.present().items()})
+
+
+def _precision(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no other
+
+
+def _groups(records: Sequence[bytes], codec: SequenceCodec, width: int) -> Iterator[list[bytes]]:
+    """Consecutive records, as many as stay within `_ELEMENTS` when padded to the longest, at `width` numbers a step."""
+    group: list[bytes] = []
+    longest = 0
+    for record in records:
+        longest = max(longest, codec.steps(record))
+        if group and longest * (len(group) + 1) * width > _ELEMENTS:
+            yield group
+            group, longest = [], codec.steps(record)
+        group.append(record)
+    if group:
+        yield group
