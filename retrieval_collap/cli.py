@@ -8,8 +8,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from dataset_scripts.cli import dataset_app
 from evaluation_collap.cli import DEFAULT_MODEL, evaluate_app
 from evaluation_collap.console import elapsed, refusal
+
+from .index_commands import index_app
 
 # The recipe travels with the repository: it is found from any working folder.
 ROOT = Path(__file__).resolve().parents[1]
@@ -17,6 +20,8 @@ FINETUNE_RECIPE = ROOT / "recipes" / "finetune.yaml"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(dataset_app, name="dataset")
+app.add_typer(index_app)
 
 
 @app.callback()
