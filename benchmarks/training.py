@@ -14,13 +14,13 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from datasets import Dataset, disable_progress_bars
+from datasets import disable_progress_bars
 from rich.console import Console
 from rich.table import Table
 from torchcodec.encoders import AudioEncoder
 from transformers import PrinterCallback
 
-from dataset_scripts.schema import dataset_features
+from dataset_scripts.schema import dataset_from_rows
 from training_collap import load_recipe
 from training_collap.run import prepare
 
@@ -44,7 +44,7 @@ def write_songs(folder: Path, train: int, validation: int) -> Path:
         recordings.append((str(path), float(seconds)))
     for split, count in {"train": train, "validation": validation}.items():
         rows = [_song(f"{split}-{i}", split, *recordings[i % _RECORDINGS], rng) for i in range(count)]
-        songs = Dataset.from_list(rows, features=dataset_features(decode=False))
+        songs = dataset_from_rows(rows)
         songs.to_parquet(str(folder / "data" / f"{split}-00000-of-00001.parquet"))
     return folder
 

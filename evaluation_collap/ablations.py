@@ -2,9 +2,10 @@
 
 The settings of the score (kernel and stride, gammas, attention temperature, normalisation) are tried on the same
 encodings, and the tracks are cut to their first minutes: windows are encoded one by one, so that the first ones of a
-whole track are those of a short one. For "Whisper only" and "BEATs only" the other stream is silenced behind its layer norm and the tracks are
-encoded again. The adapter was trained with both, so this says what this checkpoint takes from a stream, not what a
-model trained on one stream alone would earn: that takes a recipe with `whisper_config: null` or `beats_config: null`.
+whole track are those of a short one. For "Whisper only" and "BEATs only" the other stream is silenced behind its layer
+norm and the tracks are encoded again. The adapter was trained with both, so this says what this checkpoint takes from a
+stream, not what a model trained on one stream alone would earn: that takes a recipe with `whisper_config: null` or
+`beats_config: null`.
 """
 
 import copy

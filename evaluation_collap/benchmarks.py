@@ -8,9 +8,10 @@ from typing import Any
 
 from datasets import Audio, Dataset, load_dataset
 
-from training_collap.fields import suggestion
+from dataset_scripts.fields import suggestion
 
 from .audio_folder import CAPTIONS_FILES, read_audio_folder
+from .paper_benchmarks import PAPER_BENCHMARKS, PaperBenchmark
 
 SONGBOOK = Path(__file__).resolve().parents[1] / "data" / "songbook"
 # The k of R@k in Tables II to IV of arXiv 2410.02271, and 1.
@@ -78,25 +79,19 @@ class DataOptions:
         split: of a dataset in the schema.
         caption_column: the column that holds the texts.
         captions_file: of a folder of audio; by default one of `audio_folder.CAPTIONS_FILES` in it.
+            Of one of the paper's benchmarks, the captions that take the place of the official ones, or the passages.
         cache: folder for what `datasets` keeps of local parquet files.
+        data_dir: folder with the official files of one of the paper's benchmarks, or with such folders called as the
+            benchmarks are.
     """
 
     split: str = DEFAULT_SPLIT
     caption_column: str = "caption"
     captions_file: Path | None = None
     cache: Path | None = None
+    data_dir: Path | None = None
 
 
-# The paper's seven. Their loaders are no part of this version: the names say so, and how to go on without.
-PAPER_BENCHMARKS = {
-    "songdescriber": "SongDescriber",
-    "musiccaps": "MusicCaps",
-    "audioset-eval": "AudioSet-Eval",
-    "harmonixset": "HarmonixSet",
-    "vctk": "VCTK",
-    "wiki-sd": "Wiki-SD",
-    "wiki-mc": "Wiki-MC",
-}
 _KINDS = ("folder", "dataset")
 
 
@@ -135,26 +130,36 @@ def find_benchmark(spec: str, options: DataOptions | None = None) -> Benchmark:
 
 
 def _named(name: str, options: DataOptions) -> Benchmark:
-    if options.captions_file is not None:
-        raise ValueError(f"--captions-file goes with a folder of audio, which {name} is not")
+    if name in PAPER_BENCHMARKS:
+        return _of_paper(name, PAPER_BENCHMARKS[name], options)
     if name == "songbook":
+        if options.captions_file is not None:
+            raise ValueError(f"--captions-file goes with a folder of audio, which {name} is not")
         words = f"the column {options.caption_column} of the split {options.split}, exact by construction"
         load = partial(_load_songbook, options)
         return Benchmark(name, f"songbook ({options.split})", words, load, options.caption_column)
-    if name in PAPER_BENCHMARKS:
-        title, words = PAPER_BENCHMARKS[name], f"the column {options.caption_column}"
-        return Benchmark(name, title, words, partial(_refuse, title), options.caption_column)
     raise ValueError(
         f"unknown benchmark {name!r}{suggestion(name, known_benchmarks())}; "
         "data of your own are folder:PATH or dataset:PATH"
     )
 
 
-def _refuse(title: str) -> Dataset:
-    raise ValueError(
-        f"{title} has no loader in this version: bring its rows into the schema and evaluate them with "
-        "--benchmark dataset:PATH, or its audio and captions with folder:PATH"
-    )
+def _of_paper(name: str, about: PaperBenchmark, options: DataOptions) -> Benchmark:
+    if options.data_dir is None:
+        raise ValueError(
+            f"name the folder of {about.title} with --data-dir; docs/benchmarks.md says which official files are in it"
+        )
+    if options.split != DEFAULT_SPLIT:
+        raise ValueError(f"--split goes with a dataset in the schema, which {name} is not")
+    if options.captions_file is not None and about.file_option is None:
+        raise ValueError(f"--captions-file does not go with {name}, whose texts are {about.captions}")
+    words = about.captions
+    if options.captions_file is not None:
+        words = f"{about.file_option} of {options.captions_file.name}"
+    if options.caption_column != "caption":
+        words = f"the column {options.caption_column}: {words}"
+    load = partial(about.rows, options.data_dir, options.captions_file)
+    return Benchmark(name, about.title, words, load, options.caption_column)
 
 
 def _load_songbook(options: DataOptions) -> Dataset:

@@ -35,8 +35,16 @@ CaptionColumn = Annotated[str, typer.Option(help="Column that holds the texts.")
 CaptionsFile = Annotated[
     Path | None,
     typer.Option(
-        help="CSV or JSON lines with the columns file and caption, for a folder of audio.",
+        help="CSV or JSON lines with the columns file and caption, for a folder of audio; or captions of the caption "
+        "stage, or passages, for a benchmark of the paper.",
         show_default="captions.csv or metadata.jsonl in it",
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the official files of a benchmark of the paper, or of one such folder for each.",
+        show_default=False,
     ),
 ]
 Limit = Annotated[int | None, typer.Option(help="Take the first rows only.", show_default="all")]
@@ -64,6 +72,7 @@ def evaluate(
     split: Split = "validation",
     caption_column: CaptionColumn = "caption",
     captions_file: CaptionsFile = None,
+    data_dir: DataDir = None,
     limit: Limit = None,
     output: Output = DEFAULT_OUTPUT,
     cache: Cache = DEFAULT_CACHE,
@@ -93,7 +102,7 @@ def evaluate(
             )
         cache = cache.expanduser()
         settings = RunSettings(cache / "embeddings", output, limit, seed, resamples, skip_broken)
-        options = DataOptions(split, caption_column, captions_file, cache / "datasets")
+        options = DataOptions(split, caption_column, captions_file, cache / "datasets", data_dir)
         benchmarks = [find_benchmark(name, options) for name in benchmark]
         for data in benchmarks:
             data.rows(limit)  # whatever is wrong with the data of any is said before a model starts on the first

@@ -19,6 +19,7 @@ from .cli import (
     Cache,
     CaptionColumn,
     CaptionsFile,
+    DataDir,
     Device,
     Limit,
     Model,
@@ -66,6 +67,7 @@ def probes(
     split: Split = "validation",
     caption_column: CaptionColumn = "caption",
     captions_file: CaptionsFile = None,
+    data_dir: DataDir = None,
     limit: Limit = None,
     output: Output = DEFAULT_OUTPUT,
     cache: Cache = DEFAULT_CACHE,
@@ -86,7 +88,7 @@ def probes(
 
         if unknown := [name for name in probe or () if name not in PROBES]:
             raise ValueError(f"{unknown[0]!r} is no probe; there are {', '.join(PROBES)}")
-        data = DataOptions(split, caption_column, captions_file, cache.expanduser() / "datasets")
+        data = DataOptions(split, caption_column, captions_file, cache.expanduser() / "datasets", data_dir)
         rows, about = _benchmark(benchmark, data, limit, ("duration", "global_caption", "structure"))
         recorder = _recorder(model, rows, about, output, cache, device, skip_broken, again)
         drawn: dict[str, dict[str, Any]] = {
@@ -117,6 +119,7 @@ def ablate(
     split: Split = "validation",
     caption_column: CaptionColumn = "caption",
     captions_file: CaptionsFile = None,
+    data_dir: DataDir = None,
     limit: Limit = None,
     output: Output = DEFAULT_OUTPUT,
     cache: Cache = DEFAULT_CACHE,
@@ -132,7 +135,7 @@ def ablate(
         from . import ablations
         from .benchmarks import DataOptions
 
-        data = DataOptions(split, caption_column, captions_file, cache.expanduser() / "datasets")
+        data = DataOptions(split, caption_column, captions_file, cache.expanduser() / "datasets", data_dir)
         rows, about = _benchmark(benchmark, data, limit)
         recorder = _recorder(model, rows, about, output, cache, device, skip_broken, again)
         _show(recorder.record("ablations", ablations.run, seed=seed, tracks=tracks, branches=branches), console)
@@ -202,6 +205,7 @@ def report(
     split: Split = "validation",
     caption_column: CaptionColumn = "caption",
     captions_file: CaptionsFile = None,
+    data_dir: DataDir = None,
     cache: Cache = DEFAULT_CACHE,
     device: Device = None,
 ) -> None:
@@ -219,7 +223,8 @@ def report(
             from .scorers import build_scorer
 
             cache = cache.expanduser()
-            data = find_benchmark(dataset, DataOptions(split, caption_column, captions_file, cache / "datasets"))
+            options = DataOptions(split, caption_column, captions_file, cache / "datasets", data_dir)
+            data = find_benchmark(dataset, options)
             scorer = EmbeddingCache(cache / "embeddings", build_scorer(model, device), progress=False)
             shown = draw_examples(chapters, data, scorer, count=examples, seed=seed)
         document = build_report(title, chapters, shown)

@@ -14,7 +14,7 @@ from tokenizers import ByteLevelBPETokenizer
 from torchcodec.encoders import AudioEncoder
 from transformers import BatchFeature, GPT2Tokenizer, PreTrainedTokenizerBase, RobertaTokenizer
 
-from dataset_scripts.schema import dataset_features
+from dataset_scripts.schema import dataset_from_rows
 from dataset_scripts.structure import section_line
 from modeling_collap import CollapConfig, CollapModel
 from processing_collap import CollapFeatureExtractor, CollapProcessor
@@ -175,7 +175,7 @@ def row(index: int, *, seconds: float = 4.0, split: str = "train", source: str =
 def rows(count: int = 4, **options: Any) -> Dataset:
     """Songs of 3 to 6 s."""
     items = [row(i, **{"seconds": 3.0 + i % 4, **options}) for i in range(count)]
-    return Dataset.from_list(items, features=dataset_features(decode=False))
+    return dataset_from_rows(items)
 
 
 def write_dataset(folder: Path, train: int = 6, validation: int = 5) -> Path:

@@ -7,12 +7,12 @@ from datasets import Dataset
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from dataset_scripts.fields import known_fields, read_fields
 from modeling_collap import CollapConfig, CollapModel
 from modeling_collap.modeling_collap import text_limit
 from processing_collap import CollapFeatureExtractor, CollapProcessor
 
 from .branches import encoders, freeze
-from .fields import known_fields, read_fields
 from .lora import add_lora
 from .recipe import ModelSection
 from .tokenizer import train_tokenizer

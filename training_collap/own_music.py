@@ -10,7 +10,7 @@ from datasets import Dataset
 from torchcodec.decoders import AudioDecoder
 
 from dataset_scripts.captions_file import read_captions_file
-from dataset_scripts.schema import dataset_features
+from dataset_scripts.schema import dataset_from_rows
 
 MIN_TRACKS = 4
 SPLITS = ("train", "validation")
@@ -180,7 +180,7 @@ def captioned_rows(split: str, files: list[CaptionedFile], source: str) -> Datas
         }
         for file in files
     ]
-    return Dataset.from_list(rows, features=dataset_features(decode=False))
+    return dataset_from_rows(rows)
 
 
 def _same(path: Path, table: Dataset) -> bool:

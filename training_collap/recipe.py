@@ -11,13 +11,13 @@ import yaml
 from transformers import AutoConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from dataset_scripts.fields import known_fields, read_fields, suggestion
 from modeling_collap import CollapModel
 from processing_collap import CollapFeatureExtractor
 
 from .arguments import CollapTrainingArguments
 from .branches import BRANCHES
 from .checks import check_device
-from .fields import known_fields, read_fields, suggestion
 from .objectives import ObjectiveSection
 
 _SUB_CONFIGS = ("text_config", "whisper_config", "beats_config")

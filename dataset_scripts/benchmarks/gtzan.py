@@ -8,7 +8,7 @@ from typing import Any
 from datasets import ClassLabel, Dataset, Features, List
 from torchcodec.decoders import AudioDecoder
 
-from ..schema import dataset_features
+from ..schema import dataset_features, dataset_from_rows
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 # As a sentence would say them; the others are words already.
@@ -60,7 +60,7 @@ def load_gtzan(folder: str | Path, tracks: str | Path | None = None) -> Dataset:
         raise ValueError(f"{folder} holds {len(broken)} excerpts that do not decode: {', '.join(broken)}.")
     words = [_WORDS.get(genre, genre) for genre in GENRES]
     features = Features({**dataset_features(decode=False), "labels": List(ClassLabel(names=words))})
-    return Dataset.from_list(rows, features=features)
+    return dataset_from_rows(rows, features)
 
 
 def _find(folder: Path) -> list[Path]:

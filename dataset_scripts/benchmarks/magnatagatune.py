@@ -10,7 +10,7 @@ from typing import Any
 
 from datasets import ClassLabel, Dataset, Features, List
 
-from ..schema import dataset_features
+from ..schema import dataset_features, dataset_from_rows
 
 _ANNOTATIONS, _CLIPS = "annotations_final.csv", "clip_info_final.csv"
 _NO_TAGS = ("clip_id", "mp3_path")
@@ -107,7 +107,7 @@ def load_magnatagatune(
     if not rows:
         raise ValueError(f"{folder} leaves no clip for the split {split!r}.")
     features = Features({**dataset_features(decode=False), "labels": List(ClassLabel(names=names))})
-    return Dataset.from_list(rows, features=features)
+    return dataset_from_rows(rows, features)
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> dict[str, dict[str, str]]:

@@ -115,6 +115,8 @@ def _row(arrangement: Arrangement, audio: dict[str, Any]) -> dict[str, Any]:
         "global_caption": caption.global_caption,
         "structure": [{"start": p.start, "end": p.end, "label": p.label, "caption": p.caption} for p in passages],
         "source": composition.source,
+        "caption_source": "notes",
+        "provenance": f"rendered by dataset_scripts.songbook from {composition.id}",
         "licence": composition.licence,
         "split": composition.split,
     }
@@ -124,12 +126,14 @@ def build_songbook(output: Path, settings: SongbookSettings, *, workers: int = 2
     """Write the data set to `output`, going on from the complete shards there; returns the songs that were skipped.
 
     Raises:
-        ValueError: `output` holds a build with other settings.
+        ValueError: `output` holds a build with other settings, or an unfinished one of an earlier version.
     """
     _claim(output, settings)
     data = output / "data"
     shards = _plan_shards(settings)
     waiting = {name: jobs for name, jobs in shards.items() if not (data / name).exists()}
+    if waiting:
+        _refuse_other_columns([data / name for name in shards if name not in waiting])
     failures: list[Failure] = []
     context = multiprocessing.get_context("spawn")
     counter = context.Value("i", 0)
@@ -172,6 +176,16 @@ def _claim(output: Path, settings: SongbookSettings) -> None:
             )
     else:
         _write_atomically(noted, json.dumps(wanted, indent=2) + "\n")
+
+
+def _refuse_other_columns(files: Sequence[Path]) -> None:
+    """`load_dataset(output)` wants the columns of the first shard of all."""
+    for file in files:
+        if missing := [name for name in dataset_features() if name not in pq.read_schema(file).names]:
+            raise ValueError(
+                f"{file} is of an earlier version, without the column {missing[0]}, and the songbook beside it is not "
+                "complete; choose another folder"
+            )
 
 
 def _plan_shards(settings: SongbookSettings) -> dict[str, list[Job]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from training_collap.fields import suggestion
+from dataset_scripts.fields import suggestion
 
 from .base import Scorer
 

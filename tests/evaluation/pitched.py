@@ -10,7 +10,7 @@ from torch import Tensor
 from torchcodec.encoders import AudioEncoder
 
 from dataset_scripts.permutation import CaptionLayout
-from dataset_scripts.schema import dataset_features
+from dataset_scripts.schema import dataset_from_rows
 from evaluation_collap.scorers import Encoded
 from tests.evaluation.fakes import PITCHES, RATE, FakeScorer, sound
 
@@ -42,7 +42,7 @@ def song(index: int, pitches: Sequence[str], *, seconds: float = 1.0, caption: s
 def songs(tunes: Sequence[Sequence[str]] = TUNES, **options: Any) -> Dataset:
     """One song a tune."""
     rows = [song(index, tune, **options) for index, tune in enumerate(tunes)]
-    return Dataset.from_list(rows, features=dataset_features(decode=False))
+    return dataset_from_rows(rows)
 
 
 class ListeningScorer(FakeScorer):

@@ -1,16 +1,18 @@
 """Where the rows come from: names, datasets in the schema, folders of audio, and what is wrong with them."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from datasets import Dataset
+from stand_ins import write_audio, write_table
 from tiny import RATE, row, rows, tone, write_dataset
 from torch import from_numpy
 from torchcodec.encoders import AudioEncoder
 
-from dataset_scripts.schema import dataset_features
+from dataset_scripts.schema import dataset_from_rows
 from evaluation_collap import benchmarks
 from evaluation_collap.benchmarks import PAPER_BENCHMARKS, Benchmark, DataOptions, find_benchmark
 
@@ -47,11 +49,41 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("name", PAPER_BENCHMARKS)
-def test_the_papers_benchmarks_say_how_to_go_on_without_a_loader(name: str) -> None:
-    benchmark = find_benchmark(name)
-    assert benchmark.recall_at == (1, 5, 20, 100)
-    with pytest.raises(ValueError, match=f"{benchmark.title} has no loader in this version: .*dataset:PATH"):
+def test_the_papers_benchmarks_say_what_is_missing(name: str, tmp_path: Path) -> None:
+    title = PAPER_BENCHMARKS[name].title
+    with pytest.raises(ValueError, match=re.escape(f"name the folder of {title} with --data-dir")):
+        find_benchmark(name)
+    benchmark = find_benchmark(name, DataOptions(data_dir=tmp_path))
+    assert (benchmark.title, benchmark.recall_at) == (title, (1, 5, 20, 100))
+    with pytest.raises(OSError, match=rf"{title.partition(' ')[0]}: .* holds no .*(publishes it at|docs/benchmarks)"):
         benchmark.rows()
+
+
+def write_musiccaps(folder: Path, caption: str) -> None:
+    write_table(folder / "musiccaps-public.csv", [{"ytid": "a" * 11, "start_s": 0, "end_s": 10, "caption": caption}])
+    write_audio(folder / "audio" / f"{'a' * 11}.flac")
+
+
+def test_the_folder_of_a_benchmark_or_of_all(tmp_path: Path) -> None:
+    write_musiccaps(tmp_path, "alone")
+    options = DataOptions(data_dir=tmp_path)
+    assert list(find_benchmark("musiccaps", options).rows()["caption"]) == ["alone"]
+    write_musiccaps(tmp_path / "musiccaps", "among others")
+    assert list(find_benchmark("musiccaps", options).rows()["caption"]) == ["among others"]
+    assert find_benchmark("musiccaps", options).captions == "the musicians' captions"
+
+
+def test_a_file_of_captions_for_one_of_the_papers_benchmarks(tmp_path: Path) -> None:
+    write_musiccaps(tmp_path, "official")
+    (tmp_path / "mine.jsonl").write_text(json.dumps({"id": "a" * 11, "caption": "mine"}))
+    options = DataOptions(data_dir=tmp_path, captions_file=tmp_path / "mine.jsonl", caption_column="global_caption")
+    benchmark = find_benchmark("musiccaps", options)
+    assert list(benchmark.rows()["caption"]) == ["mine"]
+    assert benchmark.captions == "the column global_caption: captions of mine.jsonl"
+    with pytest.raises(ValueError, match="--captions-file does not go with vctk, whose texts are the transcripts"):
+        find_benchmark("vctk", options)
+    with pytest.raises(ValueError, match="--split goes with a dataset in the schema, which musiccaps is not"):
+        find_benchmark("musiccaps", DataOptions(data_dir=tmp_path, split="test"))
 
 
 def test_a_dataset_in_the_schema(tmp_path: Path, options: DataOptions) -> None:
@@ -97,7 +129,7 @@ def test_rows_that_are_not_in_the_schema() -> None:
         of_rows(Dataset.from_dict({"id": ["a"], "audio": ["a.wav"], "caption": ["a"]})).rows()
     with pytest.raises(ValueError, match="mine has no rows"):
         of_rows(rows(2).select([])).rows()
-    blank = Dataset.from_list([row(0), {**row(1), "caption": " "}], features=dataset_features(decode=False))
+    blank = dataset_from_rows([row(0), {**row(1), "caption": " "}])
     with pytest.raises(ValueError, match=r"row 1 of mine \(song-1\) has an empty caption"):
         of_rows(blank).rows()
 

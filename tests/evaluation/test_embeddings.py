@@ -10,7 +10,7 @@ from datasets import Dataset
 from fakes import RATE, FakeScorer, sound
 from tiny import row, rows
 
-from dataset_scripts.schema import dataset_features
+from dataset_scripts.schema import dataset_from_rows
 from evaluation_collap.embeddings import BrokenTracksError, EmbeddingCache, load_samples
 
 
@@ -31,7 +31,7 @@ def with_broken(good: int) -> Dataset:
     items = [row(i, seconds=3.0) for i in range(good)]
     items.insert(1, {**row(7), "id": "noise", "audio": {"bytes": b"this is no sound", "path": None}})
     items.append({**row(8), "id": "gone", "audio": {"bytes": None, "path": "/no/such/file.flac"}})
-    return Dataset.from_list(items, features=dataset_features(decode=False))
+    return dataset_from_rows(items)
 
 
 def test_tracks_and_texts_are_encoded_once(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_broken_tracks_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_a_track_too_short_for_the_model_is_broken(tmp_path: Path) -> None:
-    data = Dataset.from_list([row(0), row(1, seconds=0.2)], features=dataset_features(decode=False))
+    data = dataset_from_rows([row(0), row(1, seconds=0.2)])
     with pytest.raises(BrokenTracksError, match=r"row 1 \(song-1\): the track is too short"):
         cache(tmp_path, FakeScorer()).tracks(data)
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from stand_ins import write_audio, write_table
 from tiny import model, processor, write_dataset
 from typer.testing import CliRunner, Result
 
@@ -50,11 +51,16 @@ def test_a_model_and_its_mean_pooling_on_a_dataset(evaluate, saved: Path, tmp_pa
     [
         (["--benchmark", "songbok"], "unknown benchmark 'songbok' (did you mean 'songbook'?)"),
         (["--benchmark", "clotho"], "unknown benchmark 'clotho' (known are"),
-        (["--benchmark", "vctk"], "VCTK has no loader in this version"),
+        (["--benchmark", "vctk"], "name the folder of VCTK with --data-dir"),
+        (
+            ["--benchmark", "vctk", "--data-dir", "nowhere"],
+            "VCTK: there is no folder nowhere; its owner publishes",
+        ),
+        (["--benchmark", "vctk", "--data-dir", ".", "--split", "test"], "--split goes with a dataset in the schema"),
         ([], "name a --benchmark: songdescriber"),
         (["--benchmark", "songbook", "--limit", "0"], "--limit and --resamples must be at least 1"),
     ],
-    ids=["near", "far", "no loader", "none", "limit"],
+    ids=["near", "far", "no data-dir", "no folder", "split", "none", "limit"],
 )
 def test_refusals_are_one_sentence(evaluate, arguments: list[str], reason: str) -> None:
     result = evaluate(*arguments)
@@ -80,3 +86,15 @@ def test_the_data_are_looked_at_before_a_model_starts(evaluate, saved: Path, tmp
 def test_help_does_not_wait_for_torch() -> None:
     code = "import sys, retrieval_collap.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+
+
+def test_one_of_the_papers_benchmarks(evaluate, saved: Path, tmp_path: Path) -> None:
+    table = [{"ytid": name * 11, "start_s": 0, "end_s": 10, "caption": f"a tone called {name}"} for name in "abcd"]
+    write_table(tmp_path / "musiccaps" / "musiccaps-public.csv", table)
+    for number, name in enumerate("abc"):
+        write_audio(tmp_path / "musiccaps" / "audio" / f"{name * 11}.flac", number=number)
+    result = evaluate("--model", str(saved), "--benchmark", "musiccaps", "--data-dir", str(tmp_path), "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert "MusicCaps, text → audio: 3 tracks, 3 texts" in result.output
+    content = json.loads((tmp_path / "results" / "MusicCaps--tiny.json").read_text())
+    assert content["protocol"]["captions"] == "the musicians' captions"

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
 from fakes import PITCHES, RATE, FakeScorer, sound
 from tiny import row
 from torchcodec.encoders import AudioEncoder
 
-from dataset_scripts.schema import dataset_features
+from dataset_scripts.schema import dataset_from_rows
 from evaluation_collap.benchmarks import Benchmark
 from evaluation_collap.embeddings import BrokenTracksError
 from evaluation_collap.results import RetrievalResult, markdown, terminal_tables
@@ -37,7 +36,7 @@ def benchmark(*songs: tuple[str, ...], captions: dict[int, str] | None = None) -
         {**row(i), "audio": recording(*pitches), "caption": (captions or {}).get(i, " then ".join(pitches))}
         for i, pitches in enumerate(songs)
     ]
-    data = Dataset.from_list(items, features=dataset_features(decode=False))
+    data = dataset_from_rows(items)
     return Benchmark("pitches", "Pitches", "the pitches of each song", lambda: data)
 
 
@@ -156,7 +155,7 @@ def test_broken_tracks(tmp_path: Path) -> None:
     whole = benchmark(*SONGS)
     items = whole.load().to_list()
     items[2]["audio"]["bytes"] = b"this is no sound"
-    data = Dataset.from_list(items, features=dataset_features(decode=False))
+    data = dataset_from_rows(items)
     broken = Benchmark("pitches", "Pitches", "all", lambda: data)
     with pytest.raises(BrokenTracksError, match=r"row 2 \(song-2\)"):
         evaluate_retrieval(FakeScorer(), broken, settings(tmp_path))

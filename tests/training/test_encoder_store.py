@@ -14,6 +14,7 @@ import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader
 
+from dataset_scripts.schema import dataset_from_rows
 from modeling_collap import CollapModel
 from training_collap import CaptionedTracks, CollapCollator, encoder_store
 from training_collap.encoder_store import EncoderStore
@@ -35,7 +36,7 @@ def frozen_model(**options: Any) -> CollapModel:
 def songs() -> Dataset:
     """Five songs of 3.4 to 6.4 s: the last window of each is a short one."""
     items = [tiny.row(i, seconds=3.4 + i % 4) for i in range(5)]
-    return Dataset.from_list(items, features=tiny.rows(1).features)
+    return dataset_from_rows(items)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from torchcodec.decoders import AudioDecoder
 
-from dataset_scripts.schema import dataset_features
+from dataset_scripts.schema import dataset_from_rows
 from dataset_scripts.structure import crop_caption
 from processing_collap import load_audio
 from training_collap import CaptionedTracks, CollapCollator
@@ -53,7 +53,7 @@ def test_whole_tracks(songs: Dataset) -> None:
 
 def test_captions_are_read_without_audio() -> None:
     song = {**tiny.row(0), "audio": {"bytes": b"no audio", "path": None}}
-    tracks = CaptionedTracks(Dataset.from_list([song], features=dataset_features(decode=False)))
+    tracks = CaptionedTracks(dataset_from_rows([song]))
     assert tracks.captions == [song["caption"]]
     with pytest.raises(ValueError, match="does not decode"):
         tracks[0]
@@ -105,7 +105,7 @@ def test_global_caption_comes_with_half_of_the_crops(songs: Dataset) -> None:
 
 @pytest.mark.parametrize(("seconds", "starts"), [(3.25, {0, 1}), (3.75, {0, 1, 2})])
 def test_last_window_counts_from_half_of_its_length_on(seconds: float, starts: set[int]) -> None:
-    song = Dataset.from_list([tiny.row(0, seconds=seconds)], features=dataset_features(decode=False))
+    song = dataset_from_rows([tiny.row(0, seconds=seconds)])
     tracks, seen = cropped(song), set()
     for epoch in range(30):
         tracks.set_epoch(epoch)
@@ -124,7 +124,7 @@ def test_track_no_longer_than_the_crop_stays_whole(songs: Dataset) -> None:
 
 def test_track_without_sections_has_its_global_caption() -> None:
     song = {**tiny.row(0), "structure": []}
-    tracks = cropped(Dataset.from_list([song], features=dataset_features(decode=False)))
+    tracks = cropped(dataset_from_rows([song]))
     assert tracks[0]["caption"] == song["global_caption"]
     assert len(tracks[0]["audio"]) == 2 * RATE
 
