@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,6 +78,13 @@ def index(
     device: Annotated[
         str | None, typer.Option(help="Where the model runs.", show_default="an accelerator if there is one, or cpu")
     ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="Share the work among the machines of a Ray cluster; local for a Ray of its own.",
+            show_default="no Ray",
+        ),
+    ] = None,
 ) -> None:
     """Make a folder of audio searchable, or bring its index up to date.
 
@@ -90,6 +98,12 @@ def index(
         from .index.report import print_report
         from .index.walk import FolderChanges
 
+        run = index_files
+        if ray_address is not None:
+            from .index.ray_job import index_files_on_ray
+
+            run = partial(index_files_on_ray, address=ray_address, num_gpus=0.0 if device == "cpu" else None)
+            device = "cpu"  # here the model only says which one it is
         local = None if "://" in output else Path(output)
         changes = FolderChanges.find(folder, known_files(output), exclude=local)
         tracks = open_or_create(
@@ -102,7 +116,7 @@ def index(
         )
         with _progress(console) as progress:
             task = progress.add_task("Indexing", total=len(changes.waiting))
-            result = index_files(
+            result = run(
                 tracks,
                 changes,
                 prune=prune,

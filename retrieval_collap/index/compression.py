@@ -72,7 +72,11 @@ class SequenceCodec:
         units = F.normalize(features.detach().float().cpu(), dim=1)  # (T, D)
         if not units.isfinite().all():
             raise ValueError("a sequence holds numbers that are not finite")
-        steps = torch.stack([group.mean(0) for group in units.split(self.pool)])  # (S, D)
+        whole = len(units) // self.pool * self.pool
+        groups = [units[:whole].unflatten(0, (-1, self.pool)).mean(1)]  # (S, D) or (S - 1, D)
+        if whole < len(units):
+            groups.append(units[whole:].mean(0, keepdim=True))
+        steps = torch.cat(groups)  # (S, D)
         scales, codes = _quantise_8(steps) if self.bits == 8 else _quantise_4(steps)
         return scales.numpy().tobytes() + codes.numpy().tobytes()
 

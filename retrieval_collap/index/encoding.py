@@ -103,7 +103,10 @@ def _encoded_before(
     """Duration and encoding of the track that has the file's content; None if none does, or does any longer."""
     if read.inputs is not None:
         return None
-    track = index.store.fetch([known[read.content_hash]])[0]
+    try:
+        track = index.store.fetch([known[read.content_hash]])[0]
+    except KeyError:  # another process has removed it
+        return None
     if track.content_hash != read.content_hash:
         return None
     return track.duration, CompressedTrack(track.vector, track.sequence, track.steps)

@@ -11,8 +11,8 @@ from modeling_collap import CollapModel, CollapTextFeatures
 
 from .compression import SequenceCodec
 
-# Tracks and texts are taken in groups whose largest tensor has about this many elements (32 MB).
-_ELEMENTS = 2**22
+# Tracks and texts are taken in groups whose largest tensor has about this many elements (16 MB).
+_ELEMENTS = 2**21
 
 
 def text_vector(model: CollapModel, text: CollapTextFeatures) -> Tensor:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -14,6 +14,7 @@ import lance
 import numpy as np
 import pyarrow as pa
 
+from . import staging
 from .compression import SequenceCodec
 from .rows import (
     DETAILS,
@@ -27,6 +28,7 @@ from .rows import (
     tracks_of,
 )
 from .settings import IndexSettings
+from .staging import one_of
 
 _METADATA_KEY = b"collap_index"
 _LANCE_FOLDERS = {"data", "_versions", "_transactions", "_indices", "_deletions"}
@@ -139,18 +141,33 @@ class TrackStore:
         """
         if not tracks:
             return
-        seen = set()
-        for track in tracks:
-            check_track(track, self.settings.dim)
-            if self._codec.steps(track.sequence) != track.steps:
-                raise ValueError(f"the sequence of track {track.id!r} does not hold {track.steps} steps")
-            if track.id in seen:
-                raise ValueError(f"the track {track.id!r} occurs twice in one write")
-            seen.add(track.id)
-        table = table_of(tracks, self._dataset.schema)
+        table = self._table(tracks)
         with self._changing():
             merge = self._dataset.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(table)
+
+    def stage(self, tracks: Sequence[IndexedTrack]) -> list[str]:
+        """Write tracks to files of the table in which nobody sees them; returns what `commit` takes, in any process.
+
+        Raises:
+            ValueError, OSError: as `write`.
+        """
+        if not tracks:
+            return []
+        table = self._table(tracks)
+        with self._changing():
+            return staging.stage(self._dataset, table)
+
+    def commit(self, staged: Sequence[str], ids: Collection[str]) -> None:
+        """Insert staged tracks, which have these ids, or replace those of the same id, in one commit.
+
+        Raises:
+            OSError: the table cannot be written; it is then as it was.
+        """
+        if not staged:
+            return
+        with self._changing():
+            staging.commit(self._dataset, staged, ids)
 
     def remove(self, ids: Iterable[str]) -> int:
         """Remove tracks in one commit; ids that are not there count for nothing.
@@ -164,7 +181,7 @@ class TrackStore:
         wanted = list(ids)
         if not wanted:
             return 0
-        known = _one_of(wanted)
+        known = one_of(wanted)
         with self._changing():
             if not self._dataset.count_rows(known):
                 return 0  # without an empty commit
@@ -211,7 +228,7 @@ class TrackStore:
         if not ids:
             return []
         with _reading(self.uri):
-            table = self._dataset.scanner(filter=_one_of(ids), late_materialization=True).to_table()
+            table = self._dataset.scanner(filter=one_of(ids), late_materialization=True).to_table()
             tracks = {track.id: track for track in tracks_of(table)}
         if missing := [track_id for track_id in ids if track_id not in tracks]:
             raise KeyError(f"the index holds no track {missing[0]!r}")
@@ -256,6 +273,21 @@ class TrackStore:
             replaced = [old["version"] for old, new in pairwise(versions) if new["timestamp"] <= limit]
             if replaced:
                 self._dataset.cleanup_old_versions(versions=replaced)
+
+    def _table(self, tracks: Sequence[IndexedTrack]) -> pa.Table:
+        """
+        Raises:
+            ValueError: a track cannot be kept as it is, or an id occurs twice.
+        """
+        seen = set()
+        for track in tracks:
+            check_track(track, self.settings.dim)
+            if self._codec.steps(track.sequence) != track.steps:
+                raise ValueError(f"the sequence of track {track.id!r} does not hold {track.steps} steps")
+            if track.id in seen:
+                raise ValueError(f"the track {track.id!r} occurs twice in one write")
+            seen.add(track.id)
+        return table_of(tracks, self._dataset.schema)
 
     def _nearest(self, query: np.ndarray, count: int, where: str | None) -> list[tuple[str, float]]:
         nearest = {
@@ -340,12 +372,6 @@ def _location(uri: str | PathLike[str]) -> str:
 def _holds_other_things(uri: str) -> bool:
     folder = Path(uri)
     return "://" not in uri and folder.exists() and not {entry.name for entry in folder.iterdir()} <= _LANCE_FOLDERS
-
-
-def _one_of(ids: Iterable[str]) -> str:
-    """The filter of these ids."""
-    quoted = ("'" + track_id.replace("'", "''") + "'" for track_id in dict.fromkeys(ids))
-    return f"id IN ({', '.join(quoted)})"
 
 
 def _cause(error: BaseException) -> str:

@@ -1,7 +1,8 @@
 """A library of tracks on disk, searched by text and by track in two stages."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -28,6 +29,8 @@ from .store import TrackStore
 
 # Tracks that `add` writes in one commit: a run that is cut short loses no more than these.
 _TRACKS_PER_COMMIT = 64
+# Sequences that a search holds at once: 10 MB of them.
+_TRACKS_AT_ONCE = 64
 # Chosen by how many of the exact top 10 are among the candidates, on average over captions of the songbook and with
 # collap-mini. Of 100 of its songs 99.9% are with 50 candidates. Of 3,000 synthetic tracks, with the songs' variances
 # between and within tracks, 99.6% are with 100. Of 1,000 medleys, which differ only in whose sections they join and so
@@ -188,9 +191,11 @@ class TrackIndex:
         """
         candidates = _checked(top, candidates)
         embedded = self._embed(text)
-        tracks = self._nearest(text_vector(self.model, embedded).numpy(), candidates, where)
-        scores = alignment_with_texts(self.model, self.codec, [track.sequence for track in tracks], embedded)  # (N, 1)
-        return ranked_tracks(tracks, scores[:, 0], top)
+        vector = text_vector(self.model, embedded).numpy()
+        nearest = [track_id for track_id, _ in self.store.nearest(vector, candidates, where)]
+        return self._ranked(
+            nearest, lambda records: alignment_with_texts(self.model, self.codec, records, embedded)[:, 0], top
+        )
 
     def similar(
         self, track: AudioSource, top: int = 10, *, where: str | None = None, candidates: int | None = None
@@ -208,10 +213,10 @@ class TrackIndex:
         """
         candidates = _checked(top, candidates)
         query, indexed = self._query(track)
-        tracks = self._nearest(query.vector, candidates + indexed, where)
+        nearest = [track_id for track_id, _ in self.store.nearest(query.vector, candidates + indexed, where)]
         if indexed:
-            tracks = [found for found in tracks if found.id != query.id][:candidates]
-        return ranked_tracks(tracks, likeness(self.codec, query.sequence, [found.sequence for found in tracks]), top)
+            nearest = [track_id for track_id in nearest if track_id != query.id][:candidates]
+        return self._ranked(nearest, lambda records: likeness(self.codec, query.sequence, records), top)
 
     def describe(self, track: AudioSource, texts: Sequence[str], top: int = 10) -> list[TextMatch]:
         """The `top` texts that fit a track best, best first; equal scores are in the order of the texts.
@@ -263,8 +268,14 @@ class TrackIndex:
             **spans,
         )
 
-    def _nearest(self, vector: np.ndarray, count: int, where: str | None) -> list[IndexedTrack]:
-        return self.store.fetch([track_id for track_id, _ in self.store.nearest(vector, count, where)])
+    def _ranked(self, ids: Sequence[str], score: Callable[[list[bytes]], Tensor], top: int) -> list[IndexMatch]:
+        """The `top` best of these tracks by scores (N,) of their sequences, which are held a few at a time."""
+        tracks, scores = [], [torch.zeros(0)]
+        for first in range(0, len(ids), _TRACKS_AT_ONCE):
+            fetched = self.store.fetch(ids[first : first + _TRACKS_AT_ONCE])
+            scores.append(score([track.sequence for track in fetched]))
+            tracks += [replace(track, sequence=b"") for track in fetched]
+        return ranked_tracks(tracks, torch.cat(scores), top)
 
     def _query(self, track: AudioSource) -> tuple[IndexedTrack, bool]:
         """A track to start from, and whether it is one of the index."""
