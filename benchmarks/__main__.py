@@ -3,5 +3,14 @@
 import subprocess
 import sys
 
-for benchmark in ("alignment", "structure", "attention", "encoders", "long_track", "training"):
+for benchmark in (
+    "alignment",
+    "structure",
+    "attention",
+    "encoders",
+    "long_track",
+    "training",
+    "dataset_pipeline",
+    "index",
+):
     subprocess.run([sys.executable, "-m", f"benchmarks.{benchmark}"], check=True)

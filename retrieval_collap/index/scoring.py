@@ -11,8 +11,8 @@ from modeling_collap import CollapModel, CollapTextFeatures
 
 from .compression import SequenceCodec
 
-# Tracks and texts are taken in groups whose largest tensor has about this many elements (16 MB).
-_ELEMENTS = 2**21
+# Tracks and texts are taken in groups whose largest tensor has about this many elements (8 MB).
+_ELEMENTS = 2**20
 
 
 def text_vector(model: CollapModel, text: CollapTextFeatures) -> Tensor:

@@ -29,8 +29,8 @@ from .store import TrackStore
 
 # Tracks that `add` writes in one commit: a run that is cut short loses no more than these.
 _TRACKS_PER_COMMIT = 64
-# Sequences that a search holds at once: 10 MB of them.
-_TRACKS_AT_ONCE = 64
+# Sequences that a search holds at once: 5 MB of them.
+_TRACKS_AT_ONCE = 32
 # Chosen by how many of the exact top 10 are among the candidates, on average over captions of the songbook and with
 # collap-mini. Of 100 of its songs 99.9% are with 50 candidates. Of 3,000 synthetic tracks, with the songs' variances
 # between and within tracks, 99.6% are with 100. Of 1,000 medleys, which differ only in whose sections they join and so
