@@ -130,6 +130,8 @@ def work_folder(path: Path) -> Iterator[Path]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BlockingIOError(f"another process is building in {path}: wait for it, or end it") from error
+        for leftover in path.glob(".*.tmp"):  # of a run that was killed
+            leftover.unlink(missing_ok=True)
         yield path
 
 

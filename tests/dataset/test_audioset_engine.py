@@ -130,6 +130,13 @@ def test_no_row_is_lost_doubled_or_given_unknown_columns(tmp_path: Path, stage: 
 
 
 @pytest.mark.usefixtures("running")
+def test_what_a_killed_run_left_in_the_work_folder_goes(tmp_path: Path) -> None:
+    leftover = tmp_path / ".ledger.parquet.1.tmp"
+    leftover.write_bytes(b"half")
+    with work_folder(tmp_path):
+        assert not leftover.exists()
+
+
 def test_rows_and_ledger(tmp_path: Path) -> None:
     done = run_tiny(tmp_path, rows=30)
     folder = StageFolder(tmp_path / "mark")
