@@ -79,7 +79,8 @@ class ModelSection:
                 raise ValueError(f"model.{given[0]} contradicts model.pretrained: a pretrained model brings its own")
         if not 0 < self.position_scale <= 1:
             raise ValueError(f"model.position_scale must be above 0 and at most 1, not {self.position_scale}")
-        if self.position_scale != 1 and (self.pretrained or self.backbones or not self.config.get("whisper_config")):
+        whisper = self.model_type == "collap" and self.config.get("whisper_config", {}) is not None
+        if self.position_scale != 1 and (self.pretrained or self.backbones or not whisper):
             raise ValueError("model.position_scale has no effect: it is for a Whisper encoder of random weights")
         for name in self.freeze:
             if name not in BRANCHES:

@@ -25,6 +25,9 @@ def pieces(text: str) -> list[tuple[str, float]]:
             "Calm.\n**0-20% - Intro:** soft\n- a harp\n**20-100%:** loud",
             [("Calm.", 0.167), ("**0-20% - Intro:** soft\n- a harp", 0.1), ("**20-100%:** loud", 0.6)],
         ),
+        # percent are of the track even where the text ends early, with either sign or both
+        ("**0-20%:** a\n**20-40%:** b", [("**0-20%:** a", 0.1), ("**20-40%:** b", 0.3)]),
+        ("0%-10% a\n10% - 30 % b", [("0%-10% a", 0.05), ("10% - 30 % b", 0.2)]),
         ("**0:00-1:00:** a\n**1:00-4:00:** b", [("**0:00-1:00:** a", 0.125), ("**1:00-4:00:** b", 0.625)]),
         ("[0:00 - 0:30] a\n[0:30 – 1:00] b", [("[0:00 - 0:30] a", 0.25), ("[0:30 – 1:00] b", 0.75)]),
         # one stamp alone is no time line, nor are times that run backwards

@@ -129,3 +129,26 @@ def test_frozen_encoders_get_no_adapters(saved: Path) -> None:
     assert isinstance(model, CollapModel)
     with pytest.raises(ValueError, match=r"model\.lora has no encoder to adapt"):
         build(section(saved, freeze=["text", "whisper", "beats"], lora={}), tiny.rows(2))
+
+
+def test_window_positions_of_a_new_model_start_as_quiet_as_asked_for() -> None:
+    options = {"config": tiny.collap_options(), "vocab_size": 300}
+    loud, _ = build(ModelSection(**options), tiny.rows(2))
+    quiet, _ = build(ModelSection(**options, position_scale=0.1), tiny.rows(2))
+    sinusoids = loud.audio_encoder.whisper.embed_positions.weight
+    assert float(sinusoids.abs().max()) == 1.0
+    torch.testing.assert_close(quiet.audio_encoder.whisper.embed_positions.weight, 0.1 * sinusoids)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"position_scale": 0.0}, "position_scale must be above 0 and at most 1, not 0.0"),
+        ({"position_scale": 0.1, "pretrained": "somewhere"}, "position_scale has no effect"),
+        ({"position_scale": 0.1, "config": {"whisper_config": None}}, "position_scale has no effect"),
+        ({"position_scale": 0.1, "config": {"model_type": "muscall"}}, "position_scale has no effect"),
+    ],
+)
+def test_position_scales_that_cannot_be(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ModelSection(**options)
