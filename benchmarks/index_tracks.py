@@ -53,7 +53,7 @@ def model() -> CollapModel:
 class MadeIndex(TrackIndex):
     """An index whose texts mean something: "7" is a description of track 7."""
 
-    def _embed(self, text: str) -> CollapTextFeatures:
+    def embed(self, text: str) -> CollapTextFeatures:
         return description(int(text))
 
     @classmethod

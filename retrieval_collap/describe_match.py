@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
 from dataset_scripts.whole_files import whole_file
+from evaluation_collap.pages import page_environment
 from evaluation_collap.timeline import Timeline, clock, draw_timeline
 from processing_collap import load_audio
 
@@ -114,15 +114,7 @@ def write_page(match: MatchPicture, path: Path) -> None:
         FileNotFoundError: the track's file is not there.
         ValueError: it does not decode.
     """
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("retrieval_collap"), PackageLoader("evaluation_collap")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["clock"] = clock
-    template = environment.get_template("match.html.j2")
+    template = page_environment("retrieval_collap").get_template("match.html.j2")
     page = template.render(match=match, picture=match.timeline, sound=_sound(match.path))
     with whole_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -156,8 +156,9 @@ def search(
         words = read_text(text, file)
         tracks = open_index(index, model)
         with notices():
-            matches = tracks.search(words, top, where=where, candidates=candidates)
-            locations = [tracks.locate(match.id, words) for match in matches]
+            query = tracks.embed(words)
+            matches = tracks.search(query, top, where=where, candidates=candidates)
+            locations = [tracks.locate(match.id, query) for match in matches]
         _show(matches, locations, as_json, play)
 
 
@@ -225,18 +226,18 @@ def describe_match(
 def info(index: Index, as_json: AsJson = False) -> None:
     """What an index holds and which model made it."""
     with refusals():
+        from .index.results import IndexInfo
         from .index.store import TrackStore
 
-        store = TrackStore.open(index)
-        hours = sum(row["duration"] for row in store.records(columns=["duration"])) / 3600
+        about = IndexInfo.of(TrackStore.open(index))
         size = None if "://" in index else sum(path.stat().st_size for path in Path(index).rglob("*") if path.is_file())
         found = {
             "index": index,
-            "tracks": len(store),
-            "hours": round(hours, 3),
-            "version": store.version,
+            "tracks": about.tracks,
+            "hours": round(about.duration / 3600, 3),
+            "version": about.version,
             "bytes": size,
-            **asdict(store.settings),
+            **asdict(about.settings),
         }
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch import Tensor
 from modeling_collap import CollapModel, CollapTextFeatures
 from processing_collap import CollapProcessor, load_audio
 
-from .localisation import Location, locate, locate_passages
+from .localisation import Location, locate_text
 
 AudioSource = str | PathLike[str] | bytes
 
@@ -118,30 +117,10 @@ class TrackLibrary:
         Raises:
             KeyError: the library holds no such track.
         """
-        track, config = self[track_id], self.model.config
-        embedded = self._embed([text])
-        spans: dict[str, Any] = {
-            "kernel_size": config.kernel_size,
-            "steps_per_second": config.steps_per_second,
-            "duration": track.duration,
-            "max_spans": max_spans,
-        }
-        with torch.inference_mode():
-            if embedded.passage_embeds is not None:
-                return locate_passages(
-                    track.features,
-                    embedded.passage_embeds[0],
-                    temperature=float(self.model.structure_temperature),
-                    pool=config.structure_pool,
-                    **spans,
-                )
-            return locate(
-                track.features,
-                embedded.text_embeds[0],
-                stride=config.stride,
-                attention_temperature=float(self.model.attention_temperature),
-                **spans,
-            )
+        track = self[track_id]
+        return locate_text(
+            self.model, track.features, self._embed([text]), duration=track.duration, max_spans=max_spans
+        )
 
     @torch.inference_mode()
     def _encode(self, track_id: str, source: AudioSource) -> Track:
@@ -151,16 +130,11 @@ class TrackLibrary:
         features, lengths = self.model.get_audio_features(**inputs)  # (1, T, D), (1,)
         return Track(track_id, features[0, : lengths[0]].float().cpu(), len(audio) / rate)
 
-    @torch.inference_mode()
     def _embed(self, texts: Sequence[str]) -> CollapTextFeatures:
         """One text at a time: a batch pads, and padding may move the last bits of an embedding."""
-        embedded = []
-        for text in texts:
-            inputs = self.processor(text=[text], return_tensors="pt").to(self.model.device)
-            embedded.append(self.model.encode_text(**inputs).float().to("cpu"))
-        if not embedded:
+        if not texts:
             raise ValueError("no text to search for")
-        return CollapTextFeatures.cat(embedded)
+        return CollapTextFeatures.cat([embed_text(self.model, self.processor, text) for text in texts])
 
     @torch.inference_mode()
     def _scores(self, texts: CollapTextFeatures) -> Tensor:
@@ -173,6 +147,13 @@ class TrackLibrary:
             features = torch.nn.utils.rnn.pad_sequence([track.features for track in group], batch_first=True)
             columns.append(self.model.score(features.to(device), lengths, texts).fused.T.cpu())
         return torch.cat(columns, dim=1)
+
+
+@torch.inference_mode()
+def embed_text(model: CollapModel, processor: CollapProcessor, text: str) -> CollapTextFeatures:
+    """One text as tracks are scored against it, in float32 on the CPU."""
+    inputs = processor(text=[text], return_tensors="pt").to(model.device)
+    return model.encode_text(**inputs).float().to("cpu")
 
 
 def _groups(tracks: list[Track]) -> Iterator[list[Track]]:

@@ -1,12 +1,15 @@
 """Where in a track a text holds: the temporal attention over the track's seconds, and the spans that match best."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from evaluation_collap.attention_profile import Profile, attention_over_time, passage_profile
 from evaluation_collap.spans import best_spans
+from modeling_collap import CollapModel, CollapTextFeatures
 
 # A track whose best kernel is no more than this above its mean similarity (a cosine) matches alike everywhere.
 _FLAT = 1e-5
@@ -110,6 +113,47 @@ def locate_passages(
     """
     profile = passage_profile(features.float(), passage_embeds.float(), temperature=temperature, pool=pool)
     return _location(profile, kernel_size, steps_per_second, duration, max_spans)
+
+
+@torch.inference_mode()
+def locate_text(
+    model: CollapModel,
+    features: Tensor,
+    text: CollapTextFeatures,
+    *,
+    duration: float,
+    max_spans: int,
+    pool: int = 1,
+) -> Location:
+    """Where in a track a text holds by a model's own settings: `locate`, or `locate_passages` where it scores passages.
+
+    Args:
+        features: (T, D) valid time steps of the track, each of which stands for `pool` of the model's.
+        text: one encoded text.
+        duration, max_spans: as in `locate`.
+    """
+    framing = model.framing(pool)
+    spans: dict[str, Any] = {
+        "kernel_size": framing.kernel_size,
+        "steps_per_second": model.config.steps_per_second / pool,
+        "duration": duration,
+        "max_spans": max_spans,
+    }
+    if text.passage_embeds is not None and text.passage_places is not None:
+        return locate_passages(
+            features,
+            text.passage_embeds[text.passage_places >= 0],  # (P, D)
+            temperature=float(model.structure_temperature),
+            pool=framing.structure_pool,
+            **spans,
+        )
+    return locate(
+        features,
+        text.text_embeds[0],
+        stride=framing.stride,
+        attention_temperature=float(model.attention_temperature),
+        **spans,
+    )
 
 
 def _location(

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from dataset_scripts.songbook.composition import Section
 from dataset_scripts.whole_files import whole_file
+from evaluation_collap.pages import page_environment
 from evaluation_collap.timeline import clock, draw_timeline
 
 from .library import Failure, Match
@@ -90,14 +90,8 @@ class Report:
 
 def write_page(report: Report, folder: Path) -> Path:
     """Write the page to `folder`; it asks for nothing beyond itself and the audio files that the hits name."""
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("retrieval_collap"), PackageLoader("evaluation_collap")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"clock": clock, "url": partial(_url, folder=folder)}
+    environment = page_environment("retrieval_collap")
+    environment.filters["url"] = partial(_url, folder=folder)
     page = environment.get_template("demo.html.j2").render(report=report, timeline=draw_timeline, section_at=section_at)
     path = folder / PAGE
     with whole_file(path) as temporary:

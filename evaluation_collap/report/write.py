@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from dataset_scripts.whole_files import whole_file
 
-from ..timeline import clock
+from ..pages import page_environment
 from . import plots
 from .document import Document, Examples, Listing, Plot, Table
 
@@ -42,16 +42,9 @@ def write_markdown(document: Document, path: Path) -> None:
 
 
 def _environment(*, autoescape: bool) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("evaluation_collap"),
-        autoescape=autoescape,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(autoescape=autoescape)
     environment.filters |= {
         "base64": lambda content: base64.b64encode(content).decode(),
-        "clock": clock,
         "code": _code,
         "first_words": _first_words,
         "slug": lambda words: re.sub(r"\W+", "-", words).strip("-").lower(),

@@ -43,11 +43,12 @@ def build_scorer(spec: str, device: str | None = None) -> Scorer:
     # Of its own, a scorer knows no more than what kind it is.
     named = {"name": _KIND_IN_NAME[kind].format(Path(source).resolve().name)} if kind in _KIND_IN_NAME else {}
     try:
-        return scorer.from_pretrained(source, device=device or _device(), **named)
+        return scorer.from_pretrained(source, device=device or default_device(), **named)
     except (OSError, ValueError) as error:
         raise ValueError(f"--model {spec}: {error}") from error
 
 
-def _device() -> str:
+def default_device() -> str:
+    """An accelerator where there is one, or the CPU."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     return "cpu" if accelerator is None else accelerator.type

@@ -5,15 +5,13 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import torch
-
 from evaluation_collap.timeline import clock
 
 from ..library import Failure
 from .reading import FileReader, ReadFile
 from .report import IndexReport
 from .store import IndexedTrack
-from .track_index import CompressedTrack, TrackIndex
+from .track_index import CompressedTrack, TrackIndex, row_of
 from .walk import FolderChanges
 from .workers import CallError, call_in_parallel
 
@@ -58,7 +56,7 @@ def index_files(
     known = {row["content_hash"]: row["id"] for row in index.store.records(columns=["id", "content_hash"])}
     extractor = index.processor.feature_extractor
     read = read or FileReader(extractor, frozenset(known))
-    report = IndexReport(str(changes.folder), unchanged=changes.unchanged, failures=list(changes.failures))
+    report = IndexReport.of(changes)
     batch: list[IndexedTrack] = []
     last_commit = time.monotonic()
     outcomes = call_in_parallel(read, changes.waiting, seconds=seconds, workers=workers or os.cpu_count() or 1)
@@ -72,8 +70,8 @@ def index_files(
             if encoded is None:
                 if outcome.inputs is None:  # its twin was overwritten in this very run; the file itself is sound
                     outcome = FileReader(extractor)(path)
-                encoded = _encode(index, outcome)
-            batch.append(_row(track_id, path, outcome, *encoded))
+                encoded = outcome.duration, index.encode(outcome.inputs or {})
+            batch.append(row_of(track_id, str(path), outcome, *encoded))
         except (CallError, ValueError) as error:
             report.failures.append(Failure(track_id, str(error)))
         else:
@@ -88,13 +86,18 @@ def index_files(
             batch, last_commit = [], time.monotonic()
     if batch:
         index.write(batch)
+    settle(index, changes, report, prune)
+    return report
+
+
+def settle(index: TrackIndex, changes: FolderChanges, report: IndexReport, prune: bool) -> None:
+    """What remains to be done when all files are in the index: tracks whose file is gone, the table, the report."""
     if prune and changes.gone:
         index.remove(changes.gone)
     (report.removed if prune else report.gone).extend(changes.gone)
     if report.changes:
         index.store.optimize()
     report.sort()
-    return report
 
 
 def _encoded_before(
@@ -110,28 +113,6 @@ def _encoded_before(
     if track.content_hash != read.content_hash:
         return None
     return track.duration, CompressedTrack(track.vector, track.sequence, track.steps)
-
-
-@torch.inference_mode()
-def _encode(index: TrackIndex, read: ReadFile) -> tuple[float, CompressedTrack]:
-    device = index.model.device
-    inputs = {name: torch.from_numpy(values).to(device) for name, values in (read.inputs or {}).items()}
-    features, lengths = index.model.get_audio_features(**inputs)  # (1, T, D), (1,)
-    return read.duration, index.compress(features[0, : lengths[0]])
-
-
-def _row(track_id: str, path: Path, read: ReadFile, duration: float, encoded: CompressedTrack) -> IndexedTrack:
-    return IndexedTrack(
-        id=track_id,
-        path=str(path),
-        title=read.metadata.title,
-        duration=duration,
-        content_hash=read.content_hash,
-        size=read.size,
-        modified=read.modified,
-        tags=read.metadata.tags,
-        **encoded._asdict(),
-    )
 
 
 def _shortfall(read: ReadFile) -> str | None:

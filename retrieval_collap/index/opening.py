@@ -4,9 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from evaluation_collap.scorers.collap import load_collap
+from evaluation_collap.scorers.specs import default_device
 from modeling_collap import CollapModel
 from processing_collap import CollapProcessor
 
@@ -94,12 +93,9 @@ def find_track(index: TrackIndex, name: str) -> dict[str, Any] | None:
 
 
 def _load(model: str, device: str | None) -> tuple[CollapModel, CollapProcessor]:
-    if device is None:
-        accelerator = torch.accelerator.current_accelerator(check_available=True)
-        device = "cpu" if accelerator is None else accelerator.type
     loaded: Any
     loaded, processor = load_collap(model)
-    return loaded.to(device), processor
+    return loaded.to(device or default_device()), processor
 
 
 def _refuse_other_settings(uri: str, settings: IndexSettings, seconds_per_step: float | None, bits: int | None) -> None:

@@ -14,7 +14,7 @@ except ImportError as error:
     raise ImportError(f"indexing on a cluster needs Ray, of the extra collap[dataset]: {error}") from error
 
 from ..library import Failure
-from .encoding import index_files
+from .encoding import index_files, settle
 from .opening import open_index
 from .report import IndexReport
 from .rows import IndexedTrack
@@ -100,7 +100,7 @@ def index_files_on_ray(
         ValueError: no machine has what a process needs, or the index's model is in memory alone.
         OSError: a process failed, or the index cannot be written.
     """
-    report = IndexReport(str(changes.folder), unchanged=changes.unchanged, failures=list(changes.failures))
+    report = IndexReport.of(changes)
     finished: list[dict[str, Any]] = []
     try:
         if changes.waiting:
@@ -119,12 +119,7 @@ def index_files_on_ray(
             _add(report, done["report"])
         staged = [part for done in finished for part in done["staged"]]
         index.store.commit(staged, {*report.added, *report.changed})
-    if prune and changes.gone:
-        index.remove(changes.gone)
-    (report.removed if prune else report.gone).extend(changes.gone)
-    if report.changes:
-        index.store.optimize()
-    report.sort()
+    settle(index, changes, report, prune)
     return report
 
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,6 +11,7 @@ from rich.markup import escape
 from dataset_scripts.whole_files import whole_file
 
 from ..library import Failure
+from .walk import FolderChanges
 
 # Of a long list, the terminal shows this many entries; the file has all.
 _SHOWN = 20
@@ -39,6 +41,11 @@ class IndexReport:
     unchanged: int = 0
     failures: list[Failure] = field(default_factory=list)
     short: list[Failure] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, changes: FolderChanges) -> Self:
+        """Before any file of the folder is read."""
+        return cls(str(changes.folder), unchanged=changes.unchanged, failures=list(changes.failures))
 
     @property
     def changes(self) -> int:

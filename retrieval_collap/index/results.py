@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from torch import Tensor
 
 from .rows import IndexedTrack
 from .settings import IndexSettings
+from .store import TrackStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,12 @@ class IndexInfo:
     tracks: int
     duration: float
     version: int
+
+    @classmethod
+    def of(cls, store: TrackStore) -> Self:
+        """What is in a table; no model is needed to know."""
+        duration = sum(row["duration"] for row in store.records(columns=["duration"]))
+        return cls(store.uri, store.settings, len(store), duration, store.version)
 
 
 def ranked_tracks(tracks: Sequence[IndexedTrack], scores: Tensor, top: int) -> list[IndexMatch]:

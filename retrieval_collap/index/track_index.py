@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -17,10 +17,11 @@ from modeling_collap import CollapModel, CollapTextFeatures
 from processing_collap import CollapProcessor, load_audio
 from training_collap.embeddings import mean_steps
 
-from ..library import AudioSource, Failure
-from ..localisation import Location, locate, locate_passages
+from ..library import AudioSource, Failure, embed_text
+from ..localisation import Location, locate_text
 from .compression import SequenceCodec
-from .reading import FileReader
+from .metadata import Metadata
+from .reading import FileReader, ReadFile
 from .results import IndexInfo, IndexMatch, TextMatch, ranked_texts, ranked_tracks
 from .rows import IndexedTrack
 from .scoring import alignment_with_texts, likeness, text_vector
@@ -135,8 +136,7 @@ class TrackIndex:
         return len(self.store)
 
     def info(self) -> IndexInfo:
-        duration = sum(row["duration"] for row in self.store.records(columns=["duration"]))
-        return IndexInfo(self.store.uri, self.store.settings, len(self), duration, self.store.version)
+        return IndexInfo.of(self.store)
 
     # Changing
 
@@ -174,14 +174,31 @@ class TrackIndex:
         sequence = self.codec.encode(features)
         return CompressedTrack(F.normalize(mean, dim=0).cpu().numpy(), sequence, self.codec.steps(sequence))
 
+    @torch.inference_mode()
+    def encode(self, inputs: Mapping[str, np.ndarray]) -> CompressedTrack:
+        """`compress` of one track's features, as the feature extractor returns them."""
+        tensors = {name: torch.from_numpy(values).to(self.model.device) for name, values in inputs.items()}
+        features, lengths = self.model.get_audio_features(**tensors)  # (1, T, D), (1,)
+        return self.compress(features[0, : lengths[0]])
+
     # Searching
 
+    def embed(self, text: str) -> CollapTextFeatures:
+        """A text, encoded once for all that is asked with it."""
+        return embed_text(self.model, self.processor, text)
+
     def search(
-        self, text: str, top: int = 10, *, where: str | None = None, candidates: int | None = None
+        self,
+        text: str | CollapTextFeatures,
+        top: int = 10,
+        *,
+        where: str | None = None,
+        candidates: int | None = None,
     ) -> list[IndexMatch]:
         """The `top` best tracks for a text, best first.
 
         Args:
+            text: or what `embed` made of it.
             where: which tracks are looked at, in SQL: `duration > 120 AND array_has(tags, 'piano')`.
             candidates: how many tracks are scored in full: the more there are, the surer the best ones are among them,
                 and the longer it takes. By default 500, or ten times `top` where that is more.
@@ -190,7 +207,7 @@ class TrackIndex:
             ValueError: an option is out of range, or the filter cannot be read.
         """
         candidates = _checked(top, candidates)
-        embedded = self._embed(text)
+        embedded = self._embedded(text)
         vector = text_vector(self.model, embedded).numpy()
         nearest = [track_id for track_id, _ in self.store.nearest(vector, candidates, where)]
         return self._ranked(
@@ -232,40 +249,28 @@ class TrackIndex:
         if not texts:
             raise ValueError("there is no text to describe the track with")
         query, _ = self._query(track)
-        embedded = CollapTextFeatures.cat([self._embed(text) for text in texts])
+        embedded = CollapTextFeatures.cat([self.embed(text) for text in texts])
         return ranked_texts(texts, alignment_with_texts(self.model, self.codec, [query.sequence], embedded)[0], top)
 
-    @torch.inference_mode()
-    def locate(self, track_id: str, text: str, max_spans: int = 3) -> Location:
+    def locate(self, track_id: str, text: str | CollapTextFeatures, max_spans: int = 3) -> Location:
         """Where in a track a text holds, to a stored step; see `retrieval_collap.locate`, and `locate_passages` for
         models that score passages.
+
+        Args:
+            text: or what `embed` made of it, for one that is looked for in many tracks.
 
         Raises:
             KeyError: the index holds no such track.
         """
         track = self.store.fetch([track_id])[0]
         steps = self.codec.decode([track.sequence])[0][0]  # (S, D)
-        embedded, framing = self._embed(text), self.model.framing(self.codec.pool)
-        spans: dict[str, Any] = {
-            "kernel_size": framing.kernel_size,
-            "steps_per_second": self.store.settings.steps_per_second,
-            "duration": track.duration,
-            "max_spans": max_spans,
-        }
-        if embedded.passage_embeds is not None and embedded.passage_places is not None:
-            return locate_passages(
-                steps,
-                embedded.passage_embeds[embedded.passage_places >= 0],  # (P, D)
-                temperature=float(self.model.structure_temperature),
-                pool=framing.structure_pool,
-                **spans,
-            )
-        return locate(
+        return locate_text(
+            self.model,
             steps,
-            embedded.text_embeds[0],
-            stride=framing.stride,
-            attention_temperature=float(self.model.attention_temperature),
-            **spans,
+            self._embedded(text),
+            duration=track.duration,
+            max_spans=max_spans,
+            pool=self.codec.pool,
         )
 
     def _ranked(self, ids: Sequence[str], score: Callable[[list[bytes]], Tensor], top: int) -> list[IndexMatch]:
@@ -287,29 +292,36 @@ class TrackIndex:
                     raise FileNotFoundError(f"{track} is neither a track of the index nor a file") from None
         return self._read("", track), False
 
-    @torch.inference_mode()
     def _read(self, track_id: str, source: AudioSource) -> IndexedTrack:
         extractor = self.processor.feature_extractor
-        details: dict[str, Any]
         if isinstance(source, bytes):
-            rate = extractor.sampling_rate
+            rate, path = extractor.sampling_rate, ""
             samples = load_audio(source, rate)  # (samples,)
-            inputs = extractor(samples, sampling_rate=rate, return_tensors="pt").data
-            details = {"path": "", "title": track_id, "size": len(source), "modified": 0.0, "tags": ()}
-            details |= {"duration": len(samples) / rate, "content_hash": hashlib.sha256(source).hexdigest()}
+            inputs = extractor(samples, sampling_rate=rate, return_tensors="np").data
+            digest = hashlib.sha256(source).hexdigest()
+            read = ReadFile(len(source), 0.0, digest, Metadata(track_id), len(samples) / rate, inputs)
         else:
-            file = FileReader(extractor)(Path(source))
-            inputs = {name: torch.from_numpy(values) for name, values in (file.inputs or {}).items()}
-            details = {"path": str(source), "title": file.metadata.title, "tags": file.metadata.tags}
-            details |= {name: getattr(file, name) for name in ("duration", "content_hash", "size", "modified")}
-        inputs = {name: values.to(self.model.device) for name, values in inputs.items()}
-        features, lengths = self.model.get_audio_features(**inputs)  # (1, T, D), (1,)
-        return IndexedTrack(id=track_id, **details, **self.compress(features[0, : lengths[0]])._asdict())
+            path = str(source)
+            read = FileReader(extractor)(Path(source))
+        return row_of(track_id, path, read, read.duration, self.encode(read.inputs or {}))
 
-    @torch.inference_mode()
-    def _embed(self, text: str) -> CollapTextFeatures:
-        inputs = self.processor(text=[text], return_tensors="pt").to(self.model.device)
-        return self.model.encode_text(**inputs).float().to("cpu")
+    def _embedded(self, text: str | CollapTextFeatures) -> CollapTextFeatures:
+        return self.embed(text) if isinstance(text, str) else text
+
+
+def row_of(track_id: str, path: str, read: ReadFile, duration: float, encoded: CompressedTrack) -> IndexedTrack:
+    """The row of a track: what was read of its file, and what the index keeps of its sound."""
+    return IndexedTrack(
+        id=track_id,
+        path=path,
+        title=read.metadata.title,
+        duration=duration,
+        content_hash=read.content_hash,
+        size=read.size,
+        modified=read.modified,
+        tags=read.metadata.tags,
+        **encoded._asdict(),
+    )
 
 
 def _checked(top: int, candidates: int | None = None) -> int:

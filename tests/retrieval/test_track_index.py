@@ -70,7 +70,7 @@ def catalogue(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def speaking(catalogue: TrackIndex, monkeypatch: pytest.MonkeyPatch) -> TrackIndex:
     """The catalogue with texts that mean something: "7" is the caption of song 7."""
     texts = captions([song(i) for i in range(TRACKS)])
-    monkeypatch.setattr(catalogue, "_embed", lambda text: texts.select(slice(int(text), int(text) + 1)))
+    monkeypatch.setattr(catalogue, "embed", lambda text: texts.select(slice(int(text), int(text) + 1)))
     return catalogue
 
 
@@ -247,7 +247,7 @@ def test_a_text_is_found_where_it_is(tmp_path: Path, gamma_structure: float, mon
     text = CollapTextFeatures(motif[None])
     if gamma_structure:
         text = CollapTextFeatures(motif[None], motif[None, None], torch.tensor([[0.5]]), torch.zeros(1, 1))
-    monkeypatch.setattr(index, "_embed", lambda _: text)
+    monkeypatch.setattr(index, "embed", lambda _: text)
     best = index.locate("a", "the motif").best
     assert (best.start, best.end) == pytest.approx((3.0, 5.0), abs=SECONDS_PER_STEP)
 
