@@ -5,12 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench songbook train-mini mini-code setup system clean
+.PHONY: demo test lint bench songbook train-mini mini-code setup system browser clean
 
 demo: setup  ## render songs never heard in training, search them by description, write demo_output/index.html
 	$(BIN)/collap demo
 
-test: setup  ## every test
+test: setup browser  ## every test
 	$(BIN)/python -m pytest
 
 lint: setup  ## style and types
@@ -46,6 +46,12 @@ system:
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q --no-install-recommends $$missing; \
 	  else echo "Missing:$$missing. Run 'sudo apt-get install$$missing', then this command again." >&2; exit 1; fi; fi
+
+# The tests use the Space's app in a browser; where there is none, they are skipped and say so.
+browser:
+	@command -v chromium >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -y -q --no-install-recommends chromium; else false; fi; } \
+	  || echo "Chromium is missing, so the app is not tested in a browser. 'sudo apt-get install chromium' brings it." >&2
 
 # Editable, so that the checkout is what runs; anew only when the dependencies change.
 $(READY): pyproject.toml

@@ -9,6 +9,7 @@ for benchmark in (
     "attention",
     "encoders",
     "long_track",
+    "onnx",
     "training",
     "dataset_pipeline",
     "index",

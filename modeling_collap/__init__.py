@@ -7,6 +7,7 @@ from .configuration_collap import BeatsConfig, CollapConfig
 from .contrastive_loss import contrastive_loss
 from .modeling_beats import BeatsModel
 from .modeling_collap import CollapModel, CollapOutput
+from .pipeline_collap import CollapZeroShotAudioClassificationPipeline
 from .structure import PassageMaps, StructuredScores, passage_maps, structure_scores
 from .text_features import CollapTextFeatures
 
@@ -22,6 +23,7 @@ __all__ = [
     "CollapModel",
     "CollapOutput",
     "CollapTextFeatures",
+    "CollapZeroShotAudioClassificationPipeline",
     "PassageMaps",
     "StructuredScores",
     "alignment_scores",

@@ -68,38 +68,43 @@ class CollapAudioEncoder(nn.Module):
             ValueError: if the input of an active branch is missing, states have the wrong shape, or a track has no
                 valid step.
         """
-        streams: list[_Stream] = []
-        if self.whisper is not None:
-            live = whisper_states is None
-            windows = input_features if live else whisper_states
-            windows, frames = _given(windows, input_features_lengths, "input_features", "Whisper")
-            steps = (frames + 1) // 2
-            streams.append(_Stream(windows, frames, steps, self.encode_whisper if live else None, self._norm_whisper))
-            if not live:
-                _check_states(windows, steps, "whisper_states", self.whisper_norm)
-        if self.beats is not None:
-            live = beats_states is None
-            windows, frames = _given(fbank if live else beats_states, fbank_lengths, "fbank", "BEATs")
-            steps = frames // self.beats.config.patch_size * self.beats.config.num_frequency_patches
-            streams.append(_Stream(windows, frames, steps, self.encode_beats if live else None, self._norm_beats))
-            if not live:
-                _check_states(windows, steps, "beats_states", self.beats_norm)
-
-        window_steps = torch.stack([stream.steps for stream in streams]).amax(0)  # (N, K)
+        streams = self._streams(
+            input_features, input_features_lengths, fbank, fbank_lengths, whisper_states, beats_states
+        )
+        window_steps = _most_steps(streams)  # (N, K)
         lengths = window_steps.sum(1)  # (N,)
         if not bool((lengths > 0).all()):
             raise ValueError(f"track {int((lengths == 0).nonzero()[0])} of the batch has no valid window.")
         present = window_steps > 0  # (N, K)
-        streams = [stream.keep(present) for stream in streams]
+        streams = [stream.select(present) for stream in streams]
 
         # The encoders see a few windows at a time: what they hold in between never grows with the track.
         fused = torch.cat(
             [
-                self._fuse([stream.read(slice(start, start + self.windows_per_chunk)) for stream in streams])
+                self._fuse([stream.select(slice(start, start + self.windows_per_chunk)) for stream in streams])
                 for start in range(0, int(present.sum()), self.windows_per_chunk)
             ]
         )  # (windows, P, D)
         return _join_in_time(fused, present, window_steps), lengths
+
+    def encode_windows(
+        self,
+        input_features: Tensor | None = None,
+        input_features_lengths: Tensor | None = None,
+        fbank: Tensor | None = None,
+        fbank_lengths: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """The same for windows by themselves, all at once: nothing depends on values, so that it exports as a graph.
+
+        Args:
+            input_features, input_features_lengths, fbank, fbank_lengths: those of `forward`, with (windows,) in place
+                of (N, K).
+
+        Returns:
+            fused (windows, P, D) and how many of the P steps are valid (windows,), 0 for one that is padding.
+        """
+        streams = self._streams(input_features, input_features_lengths, fbank, fbank_lengths)
+        return self._fuse(streams), _most_steps(streams)
 
     def encode_whisper(self, windows: Tensor, frames: Tensor) -> Tensor:
         """Whisper's last hidden states of some windows.
@@ -128,6 +133,33 @@ class CollapAudioEncoder(nn.Module):
         mask = torch.arange(windows.shape[1], device=windows.device) < frames[:, None]  # (windows, frames)
         return self.beats(windows.to(self.adapter.weight.dtype), mask).last_hidden_state
 
+    def _streams(
+        self,
+        input_features: Tensor | None,
+        input_features_lengths: Tensor | None,
+        fbank: Tensor | None,
+        fbank_lengths: Tensor | None,
+        whisper_states: Tensor | None = None,
+        beats_states: Tensor | None = None,
+    ) -> "list[_Stream]":
+        streams: list[_Stream] = []
+        if self.whisper is not None:
+            live = whisper_states is None
+            windows = input_features if live else whisper_states
+            windows, frames = _given(windows, input_features_lengths, "input_features", "Whisper")
+            steps = (frames + 1) // 2
+            streams.append(_Stream(windows, frames, steps, self.encode_whisper if live else None, self._norm_whisper))
+            if not live:
+                _check_states(windows, steps, "whisper_states", self.whisper_norm)
+        if self.beats is not None:
+            live = beats_states is None
+            windows, frames = _given(fbank if live else beats_states, fbank_lengths, "fbank", "BEATs")
+            steps = frames // self.beats.config.patch_size * self.beats.config.num_frequency_patches
+            streams.append(_Stream(windows, frames, steps, self.encode_beats if live else None, self._norm_beats))
+            if not live:
+                _check_states(windows, steps, "beats_states", self.beats_norm)
+        return streams
+
     def _norm_whisper(self, states: Tensor, steps: Tensor) -> Tensor:
         return self.whisper_norm(states.to(self.whisper_norm.weight.dtype))  # (windows, P, d_Whisper)
 
@@ -142,9 +174,10 @@ class CollapAudioEncoder(nn.Module):
         ended = torch.arange(states.shape[1], device=states.device) >= steps[:, None]
         return states.masked_fill(ended[..., None], 0.0)
 
-    def _fuse(self, streams: list[Tensor]) -> Tensor:
-        steps = max(stream.shape[1] for stream in streams)
-        padded = [F.pad(stream, (0, 0, 0, steps - stream.shape[1])) for stream in streams]
+    def _fuse(self, streams: "list[_Stream]") -> Tensor:
+        states = [stream.read() for stream in streams]
+        steps = max(stream.shape[1] for stream in states)
+        padded = [F.pad(stream, (0, 0, 0, steps - stream.shape[1])) for stream in states]
         return self.adapter(torch.cat(padded, dim=-1))  # (windows, P, D)
 
 
@@ -166,15 +199,19 @@ class _Stream:
     encode: Callable[[Tensor, Tensor], Tensor] | None
     norm: Callable[[Tensor, Tensor], Tensor]
 
-    def keep(self, present: Tensor) -> "_Stream":
-        """Without the windows that are padding: (N, K, ...) becomes (windows, ...)."""
-        return replace(self, windows=self.windows[present], frames=self.frames[present], steps=self.steps[present])
+    def select(self, windows: Tensor | slice) -> "_Stream":
+        """Some of the windows; a mask (N, K) leaves (windows, ...) of (N, K, ...)."""
+        return replace(self, windows=self.windows[windows], frames=self.frames[windows], steps=self.steps[windows])
 
-    def read(self, chunk: slice) -> Tensor:
-        """Some windows' states, normed: (windows, steps, d)."""
-        windows, frames = self.windows[chunk], self.frames[chunk]
-        states = windows if self.encode is None else self.encode(windows, frames)
-        return self.norm(states, self.steps[chunk])
+    def read(self) -> Tensor:
+        """The windows' states, normed: (windows, steps, d)."""
+        states = self.windows if self.encode is None else self.encode(self.windows, self.frames)
+        return self.norm(states, self.steps)
+
+
+def _most_steps(streams: list[_Stream]) -> Tensor:
+    """Valid steps of each window: those of its longest stream."""
+    return torch.stack([stream.steps for stream in streams]).amax(0)
 
 
 def _join_in_time(windows: Tensor, present: Tensor, window_steps: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ from rich.markup import escape
 from dataset_scripts.cli import dataset_app
 from evaluation_collap.cli import DEFAULT_MODEL, evaluate_app
 from evaluation_collap.console import elapsed, refusal
+from release_collap.commands import release_app
+from release_collap.export_commands import export_app
 
 from .index_commands import index_app
 
@@ -22,6 +24,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(index_app)
+app.add_typer(release_app)
+app.add_typer(export_app, name="export")
 
 
 @app.callback()

@@ -1,12 +1,15 @@
-"""What every test may lean on: the shared reference data beside a developer's checkout, and one thread per process."""
+"""What every test may lean on: the shared reference data beside a developer's checkout, and one thread beside others."""
 
 import os
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from hub.fixtures import hub  # noqa: F401  # a fixture for all
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

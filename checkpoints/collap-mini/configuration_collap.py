@@ -6,6 +6,8 @@ from typing import Any
 from transformers import AutoConfig, PreTrainedConfig, WhisperConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
+from .pipeline_collap import CollapZeroShotAudioClassificationPipeline
+
 # floor(1500 * 10 / 30) is exactly 500 on paper, but may fall a rounding error below it in floating point.
 _FLOOR_EPSILON = 1e-6
 
@@ -211,6 +213,16 @@ class CollapConfig(PreTrainedConfig):
     def structure_pool(self) -> int:
         """Time steps that become one before passages attend to them, at least 1."""
         return max(math.floor(self.steps_per_second * self.seconds_per_structure_step + _FLOOR_EPSILON), 1)
+
+    @property
+    def custom_pipelines(self) -> dict[str, dict[str, Any]]:
+        """What `transformers.pipeline` runs for a task, from the code beside the weights.
+
+        Made anew every time, and no part of `config.json`: transformers puts classes, which JSON cannot hold, into it.
+        """
+        pipeline = CollapZeroShotAudioClassificationPipeline
+        code = f"{pipeline.__module__.rpartition('.')[2]}.{pipeline.__name__}"
+        return {"zero-shot-audio-classification": {"impl": code, "pt": ("AutoModel",), "type": "multimodal"}}
 
 
 def _text_config(value: PreTrainedConfig | dict[str, Any] | None) -> PreTrainedConfig:

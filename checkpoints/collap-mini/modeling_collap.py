@@ -16,7 +16,7 @@ from .configuration_collap import BeatsConfig, CollapConfig
 from .contrastive_loss import contrastive_loss
 from .modeling_beats import BeatsModel
 from .structure import StructuredScores, structure_scores
-from .text_features import CollapTextFeatures
+from .text_features import CollapTextFeatures, pool_passages, pool_texts
 
 # CLIP's bound (arXiv 2103.00020): beyond a factor of 100 training is unstable.
 _MAX_LOG_LOGIT_SCALE = 4.6052
@@ -162,6 +162,11 @@ class CollapModel(CollapPreTrainedModel):
         self.text_model.set_input_embeddings(value)
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights, and not of the first: that is the logit scale, which stays in float32."""
+        return self.text_projection.weight.dtype
+
+    @property
     def attention_temperature(self) -> Tensor | float:
         """Factor on the similarities inside both attentions of eqs (3) and (4)."""
         if self.config.learn_attention_temperature:
@@ -196,7 +201,7 @@ class CollapModel(CollapPreTrainedModel):
     def get_text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None, **_: Any) -> Tensor:
         """One vector per text, (M, D); see `encode_text`."""
         states, _order, attention_mask = self._text_states(input_ids, attention_mask)
-        return self.text_projection(self._pool_text(states, attention_mask))
+        return self.text_projection(pool_texts(states, attention_mask, self.config.text_pooling))
 
     def encode_text(
         self,
@@ -219,7 +224,7 @@ class CollapModel(CollapPreTrainedModel):
                 without their places.
         """
         states, order, attention_mask = self._text_states(input_ids, attention_mask)  # (M, L, d)
-        text_embeds = self.text_projection(self._pool_text(states, attention_mask))  # (M, D)
+        text_embeds = self.text_projection(pool_texts(states, attention_mask, self.config.text_pooling))  # (M, D)
         if not self.config.gamma_structure:
             return CollapTextFeatures(text_embeds)
         if (passage_ids is None) != (passage_places is None):
@@ -232,7 +237,7 @@ class CollapModel(CollapPreTrainedModel):
         numbers = torch.arange(passage_places.shape[1], device=states.device)
         members = (passage_ids[:, None] == numbers[:, None]) & (attention_mask[:, None] > 0)  # (M, P, L)
         counts = members.sum(-1)  # (M, P)
-        pooled = members.to(states.dtype) @ states / counts.clamp(min=1)[..., None]  # (M, P, d)
+        pooled = pool_passages(states, members)  # (M, P, d)
         passage_places = passage_places.masked_fill(counts == 0, -1.0)  # one that truncation has cut off is none
         log_sharpness = self.passage_sharpness(pooled).squeeze(-1).float()  # (M, P)
         sharpness = log_sharpness.clamp(max=_MAX_LOG_SHARPNESS).exp()
@@ -252,22 +257,16 @@ class CollapModel(CollapPreTrainedModel):
                 f"{limit}; let the processor truncate them."
             )
         counts = attention_mask.sum(1)  # (M,)
-        if not bool((counts > 0).all()):
+        # A graph that is being exported cannot look at values.
+        if not torch.compiler.is_exporting() and not bool((counts > 0).all()):
             raise ValueError(f"text {int((counts == 0).nonzero()[0])} of the batch has no token.")
         # Every backbone numbers positions its own way; with the padding moved to the right all of them agree.
-        order = attention_mask.argsort(dim=1, descending=True, stable=True)
+        tokens = input_ids.shape[1]
+        places = torch.arange(tokens, device=input_ids.device)
+        order = torch.where(attention_mask > 0, places, places + tokens).argsort(dim=1)  # (M, L)
         input_ids, attention_mask = input_ids.gather(1, order), attention_mask.gather(1, order)
         states = self.text_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return states, order, attention_mask
-
-    def _pool_text(self, states: Tensor, attention_mask: Tensor) -> Tensor:
-        counts = attention_mask.sum(1)
-        if self.config.text_pooling == "first":
-            return states[:, 0]  # (M, d)
-        if self.config.text_pooling == "last":
-            return states[torch.arange(len(states), device=states.device), counts - 1]  # (M, d)
-        states = states.masked_fill(attention_mask[..., None] == 0, 0.0)
-        return states.sum(1) / counts[:, None]  # (M, d)
 
     def framing(self, pool: int = 1) -> Framing:
         """What `score` counts in steps, each standing for `pool` of the model's: the nearest numbers, at least 1.
@@ -300,7 +299,8 @@ class CollapModel(CollapPreTrainedModel):
         """
         config = self.config
         framing = self.framing(pool)
-        features = text if isinstance(text, CollapTextFeatures) else CollapTextFeatures(text)
+        # Not by its class: beside remote code there are two of this name.
+        features = CollapTextFeatures(text) if isinstance(text, Tensor) else text
         passages = {name: rows for name, rows in features.present().items() if name.startswith("passage_")}
         if config.gamma_structure and not passages:
             raise ValueError("this model scores the passages of a text: give score what encode_text returns.")

@@ -50,3 +50,36 @@ class CollapTextFeatures(NamedTuple):
 def pad_passages(rows: Tensor, passages: int) -> Tensor:
     """(M, P, ...) with more passages, of value -1: there are none at these places."""
     return F.pad(rows, (0, 0) * (rows.ndim - 2) + (0, passages - rows.shape[1]), value=-1.0)
+
+
+def pool_texts(states: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
+    """The state that stands for each text, (M, d).
+
+    Args:
+        states: (M, L, d), with the padding on the right.
+        attention_mask: (M, L), 1 for tokens and 0 for padding.
+        pooling: "first", "last" or "mean", see `CollapConfig.text_pooling`.
+    """
+    if pooling == "first":
+        return states[:, 0]  # (M, d)
+    counts = attention_mask.sum(1)  # (M,)
+    if pooling == "last":
+        return states[torch.arange(states.shape[0], device=states.device), counts - 1]  # (M, d)
+    heard = _widened(states).masked_fill(attention_mask[..., None] == 0, 0.0)  # (M, L, d)
+    return (heard.sum(1) / counts[:, None]).to(states.dtype)  # (M, d)
+
+
+def pool_passages(states: Tensor, members: Tensor) -> Tensor:
+    """Mean state of each passage, (M, P, d); zeros for one without tokens.
+
+    Args:
+        states: (M, L, d).
+        members: (M, P, L), whether a token belongs to a passage.
+    """
+    wide, counts = _widened(states), members.sum(-1, keepdim=True)  # (M, L, d), (M, P, 1)
+    return (members.to(wide.dtype) @ wide / counts.clamp(min=1)).to(states.dtype)  # (M, P, d)
+
+
+def _widened(states: Tensor) -> Tensor:
+    """In float32 at least: the sum of a long text's states can exceed what float16 holds, 65504."""
+    return states.to(torch.promote_types(states.dtype, torch.float32))

@@ -216,8 +216,12 @@ class MeanPoolingScorer(CollapScorer):
         return F.normalize(texts.text_embeds, dim=-1) @ mean
 
 
-def load_collap(source: str) -> tuple[CollapModel, CollapProcessor]:
+def load_collap(source: str, revision: str = "main") -> tuple[CollapModel, CollapProcessor]:
     """Model and processor from a folder or the Hub, every weight of the model read from there.
+
+    Args:
+        source: the folder, or the Hub name.
+        revision: branch, tag or commit of a Hub repository.
 
     Raises:
         ValueError: there is neither a folder nor a Hub name of a CoLLAP, or it cannot be read.
@@ -228,14 +232,14 @@ def load_collap(source: str) -> tuple[CollapModel, CollapProcessor]:
         raise ValueError(f"there is no model in {source}: the folder is missing or holds no config.json")
     try:
         found = source if hub_name else str(path)
-        kind = PreTrainedConfig.get_config_dict(found)[0].get("model_type")
+        kind = PreTrainedConfig.get_config_dict(found, revision=revision)[0].get("model_type")
         if kind != CollapConfig.model_type:
             raise ValueError(f"it is of the type {kind!r}, not {CollapConfig.model_type!r}")
-        loaded: Any = CollapModel.from_pretrained(found, output_loading_info=True)
+        loaded: Any = CollapModel.from_pretrained(found, output_loading_info=True, revision=revision)
         model, info = loaded
         if info["missing_keys"]:
             raise ValueError(f"its weights lack {min(info['missing_keys'])}")
-        return model, CollapProcessor.from_pretrained(found)
+        return model, CollapProcessor.from_pretrained(found, revision=revision)
     except (OSError, ValueError, SafetensorError) as error:
         raise ValueError(f"the model {source} cannot be loaded: {error}") from error
 

@@ -1,5 +1,6 @@
 """The structure term: against loops written out, under padding, and in the model."""
 
+import importlib.util
 import math
 from pathlib import Path
 
@@ -211,3 +212,20 @@ def test_the_first_sharpness_is_the_configured_one() -> None:
     text = model.encode_text(**tiny.processor()(text=[STAMPED]))
     torch.testing.assert_close(text.passage_sharpness, torch.full((1, 3), 7.0))
     assert model.structure_temperature.item() == pytest.approx(5.0)
+
+
+def test_text_features_of_remote_code_are_scored_alike() -> None:
+    """A model that was loaded as remote code brings another class of this name."""
+    spec = importlib.util.find_spec("modeling_collap.text_features")
+    assert spec is not None
+    assert spec.loader is not None
+    twin = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(twin)
+    assert twin.CollapTextFeatures is not CollapTextFeatures
+    model = tiny.model(gamma_structure=1.0)
+    inputs = tiny.batch()
+    with torch.no_grad():
+        features, lengths = model.get_audio_features(**inputs)
+        text = model.encode_text(**inputs)
+        expected = model.score(features, lengths, text).fused
+        assert model.score(features, lengths, twin.CollapTextFeatures(*text)).fused.equal(expected)

@@ -1,0 +1,31 @@
+"""Start the app: `python app.py` on a Space, `python space/app.py` in a checkout.
+
+COLLAP_MODEL and COLLAP_LIBRARY name another model and another library, GRADIO_SERVER_PORT another port.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+# Before Gradio is imported, which would tell its makers of the start.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+from space_collap.app import build_app, launch_options
+from space_collap.engine import Engine
+from space_collap.limits import SpaceError
+from space_collap.places import find_library, find_model
+
+
+def main() -> None:
+    home = Path(__file__).resolve().parent
+    try:
+        model = find_model(home)
+        engine = Engine.open(model, find_library(home, model))
+    except SpaceError as error:
+        sys.exit(str(error))
+    build_app(engine).launch(**launch_options(engine))
+
+
+if __name__ == "__main__":
+    main()
