@@ -144,12 +144,14 @@ class ModelFigures:
     Args:
         trained: whether there are weights; where not, the card says what exists instead.
         parameters: how many numbers the weights are.
+        weights_sha256: of the weights that the tables were measured of, see `gate.weights_digest`.
         protocol: what holds for all tables, by topic.
     """
 
     name: str
     trained: bool
     parameters: int | None
+    weights_sha256: str | None
     metadata: Metadata
     licences: tuple[Licence, ...]
     training: Training

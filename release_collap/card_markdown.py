@@ -26,6 +26,11 @@ def measured(value: Cell, name: str, unit: str = "") -> str:
     return f"{words} {unit}" if unit else words
 
 
+def digest(value: str | None) -> str:
+    """The digest of a model's weights, by which the gate knows them."""
+    return measured(None, "weights") if value is None else f"`{value}`"
+
+
 def markdown_table(table: Table) -> str:
     """A table, intervals beside their values; where nothing of the model was measured, a line that says so."""
     if not table.measured:

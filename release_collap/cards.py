@@ -18,7 +18,7 @@ from dataset_scripts.audioset.pack import packed_features
 from dataset_scripts.whole_files import whole_file
 
 from .card_figures import CARDS, DatasetFacts, ModelFigures, read_figures
-from .card_markdown import markdown_table, measured, tally, unfilled
+from .card_markdown import digest, markdown_table, measured, tally, unfilled
 from .card_metadata import ARXIV, dataset_metadata, model_metadata
 from .card_statistics import DatasetFigures, dataset_statistics
 
@@ -128,7 +128,7 @@ def _render(template: str, org: str | None, root: str, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"measured": measured, "table": markdown_table, "tally": tally}
+    environment.filters |= {"digest": digest, "measured": measured, "table": markdown_table, "tally": tally}
     environment.globals |= {"arxiv": ARXIV, "file": file, "hub": org is not None, "org": org or NAMESPACE}
     environment.globals["sibling"] = sibling
     text = environment.get_template(template).render(**values)

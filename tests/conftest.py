@@ -1,4 +1,4 @@
-"""What every test may lean on: the shared reference data beside a developer's checkout, and one thread beside others."""
+"""What every test may lean on: the shared reference data beside a checkout; one thread a process beside others."""
 
 import os
 from pathlib import Path

@@ -11,13 +11,16 @@ from .find_tab import find_tab
 from .limits import MAX_FILE_BYTES
 from .theme import STATIC, head, theme
 
+# Uploads are looked at every so often, and deleted when they are so old, in seconds.
+_SWEEP, _KEPT = 600, 7200
 # Questions that may wait at once; who comes later is told that the queue is full.
 _LONGEST_QUEUE = 64
 
 
 def build_app(engine: Engine) -> gr.Blocks:
     """The app, which asks nothing of the network and runs nothing before it is asked to."""
-    with gr.Blocks(title="CoLLAP: whole songs and long descriptions", analytics_enabled=False, fill_width=False) as app:
+    title = "CoLLAP: whole songs and long descriptions"
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(_SWEEP, _KEPT)) as app:
         gr.Markdown(
             "# CoLLAP\nWhole songs, long descriptions, and *where* in a song a description holds. "
             f"{len(engine.tracks)} songs can be searched here."

@@ -7,6 +7,7 @@ import gradio as gr
 from .engine import Engine
 from .html_answers import compared_page
 from .json_answers import compared_json
+from .limits import SpaceError
 from .results import Comparison
 from .wiring import LISTEN, SEARCH, chosen, either, endpoint, library_song, own_song, told, warn_of_cut
 
@@ -33,7 +34,10 @@ def compare_tab(engine: Engine) -> None:
 
     def own_description(track: str | None) -> str:
         with told():
-            return engine.track(str(chosen(track, None))).caption
+            known = engine.track(str(chosen(track, None)))
+            if not known.caption:
+                raise SpaceError(f"The library has no description of “{known.title}”; write one.")
+            return known.caption
 
     def swapped(text: str) -> str:
         with told():

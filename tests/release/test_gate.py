@@ -215,3 +215,12 @@ def test_probes_differ_and_are_the_same_every_time() -> None:
         assert 0.01 < abs(sound).max() <= 1
     assert len({sound.tobytes() for sound in probes.sounds()}) == 9
     assert len(set(probes.TEXTS)) == 8
+
+
+@pytest.mark.usefixtures("short_sounds")
+def test_figures_of_other_weights_are_refused(healthy: Path, tmp_path: Path) -> None:
+    folder = copy_of(healthy, tmp_path / "model", lambda weights: None)
+    (folder / "README.md").write_text(f"{CARD}SHA-256 of the weights: `{gate.weights_digest(folder)}`.\n")
+    assert check_model(folder).passed
+    (folder / "README.md").write_text(f"{CARD}SHA-256 of the weights: `{'0' * 64}`.\n")
+    assert "those of other weights (000000000000" in check_model(folder).problems[0]
