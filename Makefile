@@ -11,7 +11,7 @@ demo: setup  ## render songs never heard in training, search them by description
 	$(BIN)/collap demo
 
 test: setup browser  ## every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: setup  ## style and types
 	$(BIN)/ruff check .

@@ -13,5 +13,6 @@ for benchmark in (
     "training",
     "dataset_pipeline",
     "index",
+    "space",
 ):
     subprocess.run([sys.executable, "-m", f"benchmarks.{benchmark}"], check=True)

@@ -289,7 +289,7 @@ def _labelled(
     from dataset_scripts.songbook.labels import songbook_labelled
 
     from .benchmarks import DataOptions
-    from .zero_shot import GENRE_PROMPTS, INSTRUMENT_PROMPTS, TAG_PROMPTS
+    from .prompts import GENRE_PROMPTS, INSTRUMENT_PROMPTS, TAG_PROMPTS
 
     def first(rows: "Dataset") -> "Dataset":
         return rows if limit is None else rows.select(range(min(limit, len(rows))))

@@ -17,12 +17,8 @@ from metrics.tagging import classification_metrics, tag_metrics, tagging_metrics
 
 from .embeddings import EmbeddingCache, load_samples
 from .probes.base import ProbeResult, markdown_table
+from .prompts import TAG_PROMPTS, fill_prompt
 from .scorers import Encoded, Scorer
-
-# "{}" is the label alone. MusCALL's own prompt is "A {} track".
-TAG_PROMPTS = ("{}", "A {} track.", "This music can be described as {}.")
-GENRE_PROMPTS = ("{}", "A {} track.", "{} music.", "This song is in the style of {}.")
-INSTRUMENT_PROMPTS = ("{}", "Music with {}.", "The sound of {}.", "{} can be heard in this track.")
 
 
 @dataclass(frozen=True)
@@ -169,15 +165,10 @@ def _encode_tracks(scorer: Scorer, rows: Dataset) -> tuple[Sequence[Encoded], li
 
 def _score(scorer: Scorer, tracks: Sequence[Encoded], labels: Sequence[str], prompts: Sequence[str]) -> np.ndarray:
     """(N, labels)."""
-    texts = [scorer.encode_text(_sentence(prompt, label)) for label in labels for prompt in prompts]
+    texts = [scorer.encode_text(fill_prompt(prompt, label)) for label in labels for prompt in prompts]
     # One track at a time: encodings may lie on disk, and be long.
     scores = torch.cat([scorer.score([track], texts) for track in tracks])  # (N, labels * prompts)
     return scores.unflatten(1, (len(labels), len(prompts))).mean(2).numpy()
-
-
-def _sentence(prompt: str, label: str) -> str:
-    sentence = prompt.replace("{}", label)
-    return sentence if prompt == "{}" else sentence[:1].upper() + sentence[1:]
 
 
 def _unheard(tags: np.ndarray, multi_label: bool) -> dict[str, float]:

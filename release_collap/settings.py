@@ -102,8 +102,8 @@ class ReleaseSettings:
         return assemble_model(repository.name, weights, self.output, rehearsal=self._stands_in(repository), **names)
 
     def _stands_in(self, repository: Repository) -> bool:
-        """Whether a rehearsal pushes a stand-in for it; collap-mini exists, if it is not said to lie elsewhere."""
-        return self.rehearsal and (repository != MINI or MINI.name in self.weights)
+        """Whether a rehearsal pushes a stand-in for it; collap-mini exists and needs none."""
+        return self.rehearsal and repository != MINI
 
     def inspect(self, repository: Repository, folder: Path) -> GateReport | None:
         """Looks at a staging folder; the report is that of a model.

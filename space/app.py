@@ -11,6 +11,7 @@ from pathlib import Path
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
+import torch
 from space_collap.app import build_app, launch_options
 from space_collap.engine import Engine
 from space_collap.limits import SpaceError
@@ -18,6 +19,8 @@ from space_collap.places import find_library, find_model
 
 
 def main() -> None:
+    # Several users are answered at once, each on a core of its own.
+    torch.set_num_threads(1)
     home = Path(__file__).resolve().parent
     try:
         model = find_model(home)

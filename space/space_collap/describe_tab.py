@@ -1,8 +1,6 @@
 """Describe a track: a song in, the descriptions and labels that fit it out."""
 
 import re
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -19,12 +17,7 @@ LABELS = "a lullaby, a waltz, a march, a rock song, a jazz tune, dance music"
 def describe_tab(engine: Engine) -> None:
     def describe(track: str | None, audio: str | None, labels: str, progress: gr.Progress | None) -> Description:
         with told():
-            what = chosen(track, audio)
-            if isinstance(what, Path):
-                return engine.describe(what, labels=split_labels(labels), progress=progress)
-            known = engine.track(what)
-            heard = engine.describe(known.path, labels=split_labels(labels), progress=progress)
-            return replace(heard, track=known)  # with its title and sections
+            return engine.describe(chosen(track, audio), labels=split_labels(labels), progress=progress)
 
     def page(track: str | None, audio: str | None, labels: str, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
         return described_page(describe(track, audio, labels, progress))

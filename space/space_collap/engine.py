@@ -7,8 +7,8 @@ from typing import Self
 
 import torch
 
+from evaluation_collap.prompts import TAG_PROMPTS, fill_prompt
 from evaluation_collap.scorers.collap import CollapScorer, load_collap
-from evaluation_collap.zero_shot import TAG_PROMPTS
 from modeling_collap import CollapTextFeatures
 from retrieval_collap import Location
 from retrieval_collap.index.scoring import alignment_with_texts
@@ -190,7 +190,7 @@ class Engine:
     def _tags(self, heard: HeardTrack, labels: Sequence[str]) -> tuple[TagResult, ...]:
         if not labels:
             return ()
-        sentences = [_sentence(prompt, label) for label in labels for prompt in TAG_PROMPTS]
+        sentences = [fill_prompt(prompt, label) for label in labels for prompt in TAG_PROMPTS]
         embedded = CollapTextFeatures.cat([self._embed(sentence) for sentence in sentences])
         scores = torch.tensor(self._scores(heard, embedded)).unflatten(0, (len(labels), -1)).mean(1)  # (labels,)
         shares = (scores * self._model.logit_factor.detach().cpu()).softmax(0)
@@ -206,9 +206,3 @@ class Engine:
         steps = codec.decode([heard.sequence])[0][0]  # (S, D)
         duration = heard.track.duration
         return locate_text(self._model, steps, text, duration=duration, max_spans=_SPANS, pool=codec.pool)
-
-
-def _sentence(prompt: str, label: str) -> str:
-    """As `evaluation_collap.zero_shot` writes it: a label alone as it is, a sentence with a capital."""
-    sentence = prompt.replace("{}", label)
-    return sentence if prompt == "{}" else sentence[:1].upper() + sentence[1:]

@@ -32,7 +32,9 @@ class SpaceLibrary:
             SpaceError: there is no library, a part of it is missing or damaged, or another model made it.
         """
         if not (folder / TRACKS_FILE).is_file():
-            raise SpaceError(f"There is no library in {folder}: it has no {TRACKS_FILE}. Build one, see --help.")
+            raise SpaceError(
+                f"There is no library in {folder}: it has no {TRACKS_FILE}. space_collap.build_library makes one."
+            )
         tracks = {track.id: track for track in sorted(read_tracks(folder), key=lambda track: (track.title, track.id))}
         for track in tracks.values():
             if not track.path.is_file():

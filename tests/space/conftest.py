@@ -2,19 +2,16 @@
 
 import os
 import shutil
-import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-import httpx
 import pytest
 import tiny
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, expect, sync_playwright
 from rich.console import Console
-from visits import PATIENCE_MS, ROOT, SECONDS, SONGS, RunningApp, Visitor, write_song
+from visits import PATIENCE_MS, ROOT, SECONDS, SONGS, RunningApp, Visitor, run_app, write_song
 
 from dataset_scripts.structure import section_line
 
@@ -65,47 +62,9 @@ def running_app(
 ) -> Iterator[RunningApp]:
     """`python space/app.py` over the tiny library, for all tests; connections to other machines are refused."""
     folder = tmp_path_factory.mktemp("app")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    app = RunningApp(f"http://127.0.0.1:{port}/", folder / "log.txt", folder / "refused.txt")
-    environment = {
-        **os.environ,
-        "COLLAP_MODEL": str(tiny_checkpoint),
-        "COLLAP_LIBRARY": str(tiny_library),
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_TEMP_DIR": str(folder / "uploads"),
-        "OMP_NUM_THREADS": "1",
-    }
-    command = [sys.executable, str(Path(__file__).with_name("guarded_app.py")), str(app.refused)]
-    with app.log.open("w") as log:
-        process = subprocess.Popen(
-            [*command, str(ROOT / "space" / "app.py")], env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        _wait_until_up(app, process)
+    environment = {**os.environ, "COLLAP_MODEL": str(tiny_checkpoint), "COLLAP_LIBRARY": str(tiny_library)}
+    with run_app(ROOT / "space" / "app.py", folder, environment) as app:
         yield app
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _wait_until_up(app: RunningApp, process: subprocess.Popen[bytes]) -> None:
-    while not _ended_within(process, 0.2):
-        try:
-            httpx.get(app.url, trust_env=False, timeout=PATIENCE_MS / 1000).raise_for_status()
-            return
-        except httpx.ConnectError:
-            continue
-    raise RuntimeError(f"The app did not start:\n{app.log.read_text()}")
-
-
-def _ended_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
 
 
 @pytest.fixture(scope="session")

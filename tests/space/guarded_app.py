@@ -1,4 +1,8 @@
-"""Run an app's script with connections to other machines refused and noted: `guarded_app.py NOTES SCRIPT`."""
+"""Run an app's script with connections to other machines refused and noted.
+
+`guarded_app.py NOTES SCRIPT [--without-checkout]`; with the flag, as on a Space, where nothing of this checkout is
+installed.
+"""
 
 import runpy
 import sys
@@ -27,8 +31,15 @@ def guard(notes: Path) -> None:
     sys.addaudithook(refuse)
 
 
+def forget_checkout() -> None:
+    """From here on the packages that are installed from this checkout are not found."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if "Editable" not in getattr(finder, "__name__", "")]
+
+
 if __name__ == "__main__":
     notes, script = map(Path, sys.argv[1:3])
+    if "--without-checkout" in sys.argv:
+        forget_checkout()
     sys.argv = [str(script)]
     sys.path[0] = str(script.parent)
     guard(notes)

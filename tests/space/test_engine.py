@@ -12,8 +12,8 @@ from space_collap.engine import Engine, SpaceError, TextResult
 from space_collap.limits import MAX_RESULTS
 from torchcodec.encoders import AudioEncoder
 
+from evaluation_collap.prompts import TAG_PROMPTS
 from evaluation_collap.scorers.collap import CollapScorer
-from evaluation_collap.zero_shot import TAG_PROMPTS
 from retrieval_collap import Location, TrackIndex
 
 TEXTS = ("A calm song of low tones.", "loud and high", "Verse: quiet.\nChorus: not quiet at all.")

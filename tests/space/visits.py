@@ -1,8 +1,14 @@
 """What visits to the app share: its songs, its process, and users with a window of their own."""
 
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import tiny
 import torch
 from playwright.sync_api import Page
@@ -45,3 +51,53 @@ class Visitor:
 
     def open_tab(self, name: str) -> None:
         self.page.get_by_role("tab", name=name, exact=True).click()
+
+
+@contextmanager
+def run_app(
+    script: Path, folder: Path, environment: Mapping[str, str], *, without_checkout: bool = False
+) -> Iterator[RunningApp]:
+    """The app in a process of its own, up and answering; connections to other machines are refused.
+
+    Args:
+        folder: of its log and of what is uploaded.
+        without_checkout: the rooms are those beside the script, and not those that are installed here.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    app = RunningApp(f"http://127.0.0.1:{port}/", folder / "log.txt", folder / "refused.txt")
+    own = {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "uploads"), "OMP_NUM_THREADS": "1"}
+    runner = [sys.executable, str(Path(__file__).with_name("guarded_app.py")), str(app.refused), str(script)]
+    with app.log.open("w") as log:
+        process = subprocess.Popen(
+            [*runner, *(["--without-checkout"] if without_checkout else [])],
+            env={**environment, **own},
+            cwd=folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_until_up(app, process)
+        yield app
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait_until_up(app: RunningApp, process: subprocess.Popen[bytes]) -> None:
+    while not _ended_within(process, 0.2):
+        try:
+            httpx.get(app.url, trust_env=False, timeout=PATIENCE_MS / 1000).raise_for_status()
+            return
+        except httpx.ConnectError:
+            continue
+    raise RuntimeError(f"The app did not start:\n{app.log.read_text()}")
+
+
+def _ended_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
