@@ -4,7 +4,7 @@ MTEB's protocol (`mteb.models.models_protocols.EncoderProtocol`) is vectors, and
 score is none: it reads the whole sequence of a track. What enters here is the global vector, the mean of the time
 steps, whose cosine with a text orders the texts of a track as `MeanPoolingScorer` does. MTEB would take another
 similarity, but does not ask for one everywhere: classification and clustering see the vectors alone, and one model's
-figures would be of two. MTEB is an extra of this project: `pip install "collap[mteb]"`.
+figures would be of two. MTEB is an extra of this project, `collap[mteb]`.
 """
 
 from collections.abc import Iterator, Sequence

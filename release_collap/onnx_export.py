@@ -78,7 +78,7 @@ def check_packages() -> None:
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
         if find_spec(package) is None:
-            raise ImportError(f"ONNX export needs {package}, which is not installed: pip install 'collap[onnx]'")
+            raise ImportError(f"ONNX export needs {package}, of the extra collap[onnx], which is not installed")
 
 
 def _write(tower: AudioTower | TextTower, sample: BatchFeature, axes: dict[str, tuple[Dim, Dim]], file: Path) -> None:

@@ -273,7 +273,7 @@ class TestRefusals:
         monkeypatch.setattr(onnx_export, "find_spec", lambda name: None if name == "onnxscript" else object())
         result = CliRunner().invoke(export_app, ["onnx", str(tmp_path), str(tmp_path / "out")])
         assert result.exit_code == 2
-        message = "ONNX export needs onnxscript, which is not installed: pip install 'collap[onnx]'"
+        message = "ONNX export needs onnxscript, of the extra collap[onnx], which is not installed"
         assert message in " ".join(result.output.split())
 
     def test_model_in_another_precision_or_being_trained(self, tmp_path: Path) -> None:
