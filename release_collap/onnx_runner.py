@@ -120,7 +120,7 @@ def _session(graph: Path, providers: Sequence[str], threads: int | None) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ImportError("running ONNX graphs needs onnxruntime, of the extra collap[onnx], which is not installed") from error
+        raise ImportError("onnxruntime, of the extra collap[onnx], is not installed") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     try:
