@@ -190,9 +190,9 @@ class CollapScorer(Scorer):
 
 
 class MeanPoolingScorer(CollapScorer):
-    """The mean cosine of a track's time steps with the text: what a global embedding sees of the same encodings.
+    """The cosine of a track's mean vector with the text: what a global embedding, as CLAP's, sees of the same encodings.
 
-    Its relevance is the cosine of each time step. It shares the cache of encodings with `CollapScorer`.
+    A model that was trained with `objective.global_vector=1` is scored as it was trained. Its relevance is the cosine of each time step. It shares the cache of encodings with `CollapScorer`.
     """
 
     def __init__(self, model: CollapModel, processor: CollapProcessor, name: str = "CoLLAP, mean pooling"):
@@ -204,7 +204,7 @@ class MeanPoolingScorer(CollapScorer):
 
     @property
     def _score_in_words(self) -> str:
-        return "cosine similarity with the text, averaged over all time steps of the track"
+        return "cosine similarity of the text with the mean of all time steps of the track, each of unit length"
 
     @torch.inference_mode()
     def relevance(self, track: Encoded, text: Encoded) -> tuple[Tensor, float]:
@@ -213,7 +213,7 @@ class MeanPoolingScorer(CollapScorer):
 
     def _score_track(self, features: Tensor, texts: CollapTextFeatures) -> Tensor:
         mean = mean_steps(features[None], torch.tensor([len(features)]))[0]  # (D,)
-        return F.normalize(texts.text_embeds, dim=-1) @ mean
+        return F.normalize(texts.text_embeds, dim=-1) @ F.normalize(mean, dim=0)
 
 
 def load_collap(source: str, revision: str = "main") -> tuple[CollapModel, CollapProcessor]:
