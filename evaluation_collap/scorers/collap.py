@@ -190,9 +190,10 @@ class CollapScorer(Scorer):
 
 
 class MeanPoolingScorer(CollapScorer):
-    """The cosine of a track's mean vector with the text: what a global embedding, as CLAP's, sees of the same encodings.
+    """The cosine of a track's mean vector with the text: what a global embedding, as CLAP's, sees of these encodings.
 
-    A model that was trained with `objective.global_vector=1` is scored as it was trained. Its relevance is the cosine of each time step. It shares the cache of encodings with `CollapScorer`.
+    A model that was trained with `objective.global_vector=1` is scored as it was trained. The relevance is the cosine
+    of each time step. Encodings are cached together with those of `CollapScorer`.
     """
 
     def __init__(self, model: CollapModel, processor: CollapProcessor, name: str = "CoLLAP, mean pooling"):
