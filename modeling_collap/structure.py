@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .alignment import AlignmentScores
+
 
 class StructuredScores(NamedTuple):
     """`AlignmentScores` of a model that scores passages, too; each (N, M)."""
@@ -27,6 +29,11 @@ class StructuredScores(NamedTuple):
     temporal: Tensor  # r_T, eq 6
     structure: Tensor  # r_S
     fused: Tensor  # r, eq 7 with the third term
+
+    @classmethod
+    def of(cls, scores: AlignmentScores, structure: Tensor, gamma_structure: float) -> "StructuredScores":
+        """The two terms with the third, weighted by `gamma_structure`."""
+        return cls(scores.kernel, scores.temporal, structure, scores.fused + gamma_structure * structure)
 
 
 def structure_scores(

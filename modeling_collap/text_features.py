@@ -47,6 +47,18 @@ class CollapTextFeatures(NamedTuple):
         return CollapTextFeatures(**fields)
 
 
+def passages_of(text: CollapTextFeatures) -> dict[str, Tensor]:
+    """The fields of the passages, as `structure_scores` takes them.
+
+    Raises:
+        ValueError: there are none.
+    """
+    passages = {name: rows for name, rows in text.present().items() if name.startswith("passage_")}
+    if not passages:
+        raise ValueError("this model scores the passages of a text: give score what encode_text returns.")
+    return passages
+
+
 def pad_passages(rows: Tensor, passages: int) -> Tensor:
     """(M, P, ...) with more passages, of value -1: there are none at these places."""
     return F.pad(rows, (0, 0) * (rows.ndim - 2) + (0, passages - rows.shape[1]), value=-1.0)

@@ -11,6 +11,7 @@ from modeling_collap import CollapModel, CollapTextFeatures, alignment_scores, s
 from modeling_collap.alignment import AlignmentScores
 from modeling_collap.modeling_collap import text_limit
 from modeling_collap.structure import StructuredScores
+from modeling_collap.text_features import passages_of
 
 CONFIG_FILE = "onnx_config.json"
 
@@ -87,6 +88,7 @@ class OnnxConfig:
         self, audio_features: Tensor, lengths: Tensor, text: CollapTextFeatures
     ) -> AlignmentScores | StructuredScores:
         """What `CollapModel.score` gives of the same, each score (N, M)."""
+        passages = None if self.structure_temperature is None else passages_of(text)
         scores = alignment_scores(
             audio_features,
             lengths,
@@ -98,14 +100,9 @@ class OnnxConfig:
             normalization=self.normalization,
             attention_temperature=self.attention_temperature,
         )
-        if self.structure_temperature is None:
+        if passages is None or self.structure_temperature is None:
             return scores
-        passages = {name: rows for name, rows in text.present().items() if name.startswith("passage_")}
-        if not passages:
-            raise ValueError("this model scores the passages of a text: give score all that encode_text returns.")
         structure = structure_scores(
             audio_features, lengths, **passages, temperature=self.structure_temperature, pool=self.structure_pool
         )
-        return StructuredScores(
-            scores.kernel, scores.temporal, structure, scores.fused + self.gamma_structure * structure
-        )
+        return StructuredScores.of(scores, structure, self.gamma_structure)

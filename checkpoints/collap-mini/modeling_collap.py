@@ -16,7 +16,7 @@ from .configuration_collap import BeatsConfig, CollapConfig
 from .contrastive_loss import contrastive_loss
 from .modeling_beats import BeatsModel
 from .structure import StructuredScores, structure_scores
-from .text_features import CollapTextFeatures, pool_passages, pool_texts
+from .text_features import CollapTextFeatures, passages_of, pool_passages, pool_texts
 
 # CLIP's bound (arXiv 2103.00020): beyond a factor of 100 training is unstable.
 _MAX_LOG_LOGIT_SCALE = 4.6052
@@ -301,9 +301,7 @@ class CollapModel(CollapPreTrainedModel):
         framing = self.framing(pool)
         # Not by its class: beside remote code there are two of this name.
         features = CollapTextFeatures(text) if isinstance(text, Tensor) else text
-        passages = {name: rows for name, rows in features.present().items() if name.startswith("passage_")}
-        if config.gamma_structure and not passages:
-            raise ValueError("this model scores the passages of a text: give score what encode_text returns.")
+        passages = passages_of(features) if config.gamma_structure else None
         scores = alignment_scores(
             audio_features,
             lengths,
@@ -319,7 +317,7 @@ class CollapModel(CollapPreTrainedModel):
             # Of these sums, eq (5) is divided by H, and eq (6) is over H softmaxes: both count steps of the model.
             kernel, temporal = scores.kernel / pool, scores.temporal * pool
             scores = AlignmentScores(kernel, temporal, config.gamma_kernel * kernel + config.gamma_temporal * temporal)
-        if not config.gamma_structure:
+        if passages is None:
             return scores
         structure = structure_scores(
             audio_features,
@@ -328,8 +326,7 @@ class CollapModel(CollapPreTrainedModel):
             temperature=self.structure_temperature,
             pool=framing.structure_pool,
         )
-        fused = scores.fused + config.gamma_structure * structure
-        return StructuredScores(scores.kernel, scores.temporal, structure, fused)
+        return StructuredScores.of(scores, structure, config.gamma_structure)
 
     def forward(
         self,
