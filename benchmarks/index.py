@@ -23,12 +23,17 @@ from rich.progress import Progress
 from . import index_songbook
 from .index_figures import Figure, at_least, at_most, figures_table, in_a_process, percentiles
 from .index_search import costs, overlap
-from .index_tracks import MadeIndex
+from .index_tracks import Gammas, MadeIndex
 
 _BYTES_PER_TRACK = 150_000
 _MIB = 2**20
 _CANDIDATES = (250, 500, 1000, 2000)
 _DEFAULT_CANDIDATES = 500
+_SCORES = {
+    "collap-mini's score": None,
+    "the paper's two terms": Gammas(0.5, 0.5, 0.0),
+    "all three terms": Gammas(0.5, 0.5, 1.0),
+}
 
 
 def build(folder: Path, tracks: int) -> list[Figure]:
@@ -153,9 +158,8 @@ def main(
         folder = table or Path(temporary) / "index"
         console.print(figures_table("Size", build(folder, tracks)))
         console.print(figures_table("A fresh process", fresh(folder)))
-        for structure in (True, False):
-            score = "three terms" if structure else "the paper's two terms"
-            index = MadeIndex.at(folder, structure=structure)
+        for score, gammas in _SCORES.items():
+            index = MadeIndex.at(folder, gammas)
             console.print(figures_table(f"Speed, {score}", speed(index, queries)))
             console.print(figures_table(f"Agreement with exact scoring, {score}", quality(index, judged)))
 

@@ -35,6 +35,14 @@ _NOISE_STEPS = 16384
 _TRACKS_PER_COMMIT = 512
 
 
+class Gammas(NamedTuple):
+    """Weights of the three terms."""
+
+    kernel: float
+    temporal: float
+    structure: float
+
+
 class _Song(NamedTuple):
     kinds: np.ndarray  # (K, D)
     order: np.ndarray  # (P,), the kind of each section
@@ -46,7 +54,6 @@ def model() -> CollapModel:
     torch.manual_seed(0)
     config = CollapConfig.from_pretrained(MINI)
     config.projection_dim = DIM
-    config.gamma_kernel, config.gamma_temporal, config.gamma_structure = 0.5, 0.5, 1.0
     return CollapModel(config).eval()
 
 
@@ -57,12 +64,13 @@ class MadeIndex(TrackIndex):
         return description(int(text))
 
     @classmethod
-    def at(cls, folder: Path, *, structure: bool = True) -> "MadeIndex":
-        """The index of a folder, made where there is none; without `structure`, it scores by the paper's two terms."""
+    def at(cls, folder: Path, gammas: Gammas | None = None) -> "MadeIndex":
+        """The index of a folder, made where there is none; it weighs the terms as collap-mini does, or as told."""
         processor = CollapProcessor.from_pretrained(MINI)
         index = cls.open(folder, model(), processor) if folder.exists() else cls.create(folder, model(), processor)
-        if not structure:
-            index.model.config.gamma_structure = 0.0
+        if gammas is not None:
+            config = index.model.config
+            config.gamma_kernel, config.gamma_temporal, config.gamma_structure = gammas
         return index
 
     def fill(self, tracks: int) -> Iterator[int]:

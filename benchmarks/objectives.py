@@ -61,8 +61,9 @@ def objectives(
     start = output / folder_name(next(iter(OBJECTIVES)))
     for name, options in TUNING.items():
         overrides = [f"objective.{key}={value}" for key, value in PLAIN.items()]
-        # A model that is trained further brings its own configuration and tokenizer.
-        overrides += [f"model.pretrained={start}", "model.config={}", "model.vocab_size=null", *options]
+        # A model that is trained further brings its own configuration, features and tokenizer.
+        brought = ("model.config={}", "model.feature_extractor={}", "model.vocab_size=null", "model.position_scale=1.0")
+        overrides += [f"model.pretrained={start}", *brought, *options]
         found["tuned"][name] = train(output / f"tuned-{folder_name(name)}", steps // 2, threads, *overrides)
     for title, rows in found.items():
         print_table(title, rows)

@@ -26,7 +26,7 @@ from .scorers.collap import CollapScorer, MeanPoolingScorer
 
 BRANCHES = {"whisper": "BEATs only", "beats": "Whisper only"}  # what is left once a branch is silenced
 
-# One sweep a setting of the score; everything else stays as the checkpoint has it.
+# One sweep a setting of the paper's terms, where they have weight; everything else stays as the checkpoint has it.
 SWEEPS: dict[str, Sequence[dict[str, Any]]] = {
     "kernel": [{"seconds_per_kernel": seconds} for seconds in (2.0, 5.0, 10.0, 20.0, 30.0)],
     "stride": [{"seconds_per_stride": seconds} for seconds in (0.4, 1.0, 2.0, 5.0, 10.0)],
@@ -34,11 +34,11 @@ SWEEPS: dict[str, Sequence[dict[str, Any]]] = {
     "attention temperature": [{"attention_temperature": factor} for factor in (1.0, 4.0, 8.0, 16.0, 32.0, 64.0)],
     "normalization": [{"normalization": name} for name in ("mean", "paper")],
 }
-# Of models with the structure term only: what it adds.
-STRUCTURE_SWEEP: Sequence[dict[str, Any]] = (
-    {"gamma_structure": 0.0},
-    {"gamma_kernel": 0.0, "gamma_temporal": 0.0},
-)
+# Of models with the structure term only: from the paper's terms alone to it alone.
+STRUCTURE_SWEEP: Sequence[dict[str, Any]] = [
+    {"gamma_kernel": paper, "gamma_temporal": paper, "gamma_structure": structure}
+    for paper, structure in ((0.5, 0.0), (0.5, 1.0), (0.25, 1.0), (0.1, 1.0), (0.0, 1.0))
+]
 # How many windows of every track are heard; 4 and 10 are the 2 and 5 minutes that the paper's tracks lie between.
 OPENINGS = (1, 2, 4, 10)
 
@@ -132,10 +132,12 @@ def run(
 
 
 def default_sweeps(scorer: CollapScorer) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-    """`SWEEPS`, and `STRUCTURE_SWEEP` where the model has that term; none of mean pooling, which has no settings."""
+    """`SWEEPS` and `STRUCTURE_SWEEP`, where the model weighs these terms; mean pooling has no settings."""
     if isinstance(scorer, MeanPoolingScorer):
         return {}
-    return {**SWEEPS, "structure": STRUCTURE_SWEEP} if scorer.model.config.gamma_structure else SWEEPS
+    config = scorer.model.config
+    structure = {"structure": STRUCTURE_SWEEP} if config.gamma_structure else {}
+    return {**(SWEEPS if config.weighs_frames else {}), **structure}
 
 
 def silence_branch(scorer: CollapScorer, branch: str) -> CollapScorer:

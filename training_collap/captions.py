@@ -46,11 +46,12 @@ def as_caption(lines: list[Line]) -> SpannedCaption:
 def varied(lines: list[Line], rng: np.random.Generator) -> SpannedCaption:
     """The lines as people might have written them: with their time stamps or without, all of them or a few, one below
     the other or as running text."""
-    if rng.random() < _SHORTENED_SHARE:
+    shortened, stamped, one_line = rng.random(3) < (_SHORTENED_SHARE, 1 - _UNSTAMPED_SHARE, _ONE_LINE_SHARE)
+    if shortened:
         kept = np.sort(rng.permutation(len(lines))[: rng.integers(1, len(lines) + 1)])
         lines = [lines[i] for i in kept]
-    unstamped, one_line = rng.random() < _UNSTAMPED_SHARE, rng.random() < _ONE_LINE_SHARE
-    if unstamped:
+    # Times are read relative to the last of them, which need not be among the lines any more.
+    if shortened or not stamped:
         lines = [Line(without_stamp(line.text), line.span) for line in lines]
         if one_line:
             return SpannedCaption(" ".join(line.text for line in lines), [])

@@ -99,8 +99,8 @@ class DataSection:
         batch_by: name of a column, such as `source`, whose values are not mixed within a batch.
         group_by_length: fills every batch with tracks of about the same length, so that less of it is padding.
         crop_windows, whole_track_share: see `training_collap.tracks.CaptionedTracks`.
-        vary_captions: words the captions of training differently every time: with and without time stamps, whole and
-            shortened, as lines and as running text.
+        vary_captions: share of the training captions that are worded differently every time: with and without time
+            stamps, whole and shortened, as lines and as running text.
         feature_store: folder for audio features that are computed once, before training; by default every song is
             decoded whenever it is its turn.
         encoder_store: folder for what frozen audio encoders say about whole tracks, computed once, before training.
@@ -115,7 +115,7 @@ class DataSection:
     group_by_length: bool = False
     crop_windows: int | None = None
     whole_track_share: float = 0.0
-    vary_captions: bool = False
+    vary_captions: float = 0.0
     feature_store: str | None = None
     encoder_store: str | None = None
 

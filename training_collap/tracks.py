@@ -42,7 +42,7 @@ class CaptionedTracks(TorchDataset):
         window_seconds: length of a window, in seconds.
         crop_windows: windows of a crop; `None` always takes whole tracks.
         whole_track_share: share of the examples that stay whole although crops are on.
-        vary_captions: words the captions of training differently every time, see `captions.varied`.
+        vary_captions: share of the examples whose captions are worded differently every time, see `captions.varied`.
         seed: of the choice of crops and words.
         features: features of the same rows, or states of the frozen encoders, computed before; the audio is then left
             alone.
@@ -59,7 +59,7 @@ class CaptionedTracks(TorchDataset):
         window_seconds: float = 30.0,
         crop_windows: int | None = None,
         whole_track_share: float = 0.0,
-        vary_captions: bool = False,
+        vary_captions: float = 0.0,
         seed: int = 0,
         features: TrackStore | None = None,
     ):
@@ -103,10 +103,8 @@ class CaptionedTracks(TorchDataset):
             start, end = (edge * self.window_seconds for edge in crop)
             end = min(end, row["duration"])
             lines = crop_lines(row, start, end, keep_global=with_global)
-        if self.vary_captions:
-            caption = varied(lines, np.random.default_rng((self.seed, self.epoch, index, 1)))
-        else:
-            caption = as_caption(lines)
+        words = np.random.default_rng((self.seed, self.epoch, index, 1))
+        caption = varied(lines, words) if words.random() < self.vary_captions else as_caption(lines)
         example: dict[str, Any] = {"id": row["id"], "caption": caption.text, "spans": caption.spans}
         if self.features is not None:
             example["features"] = self.features.read(index, *(crop or ()))

@@ -168,6 +168,8 @@ class CollapConfig(PreTrainedConfig):
             raise ValueError(
                 "CollapConfig needs at least one audio branch: whisper_config and beats_config are both None."
             )
+        if not (self.gamma_kernel or self.gamma_temporal or self.gamma_structure):
+            raise ValueError("gamma_kernel, gamma_temporal and gamma_structure are all 0: no score is left.")
         choices = {
             "normalization": ("mean", "paper"),
             "beats_time_alignment": ("interleaved", "pooled"),
@@ -193,6 +195,11 @@ class CollapConfig(PreTrainedConfig):
                 f"seconds_per_kernel={self.seconds_per_kernel} and seconds_per_stride={self.seconds_per_stride} must "
                 f"each span at least one time step ({1 / self.steps_per_second:.3f} s)."
             )
+
+    @property
+    def weighs_frames(self) -> bool:
+        """Whether the terms of eqs (5) and (6) count, or the structure term alone."""
+        return bool(self.gamma_kernel or self.gamma_temporal)
 
     def _default_steps_per_second(self) -> float:
         if self.whisper_config is not None:

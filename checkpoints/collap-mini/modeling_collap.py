@@ -302,17 +302,19 @@ class CollapModel(CollapPreTrainedModel):
         # Not by its class: beside remote code there are two of this name.
         features = CollapTextFeatures(text) if isinstance(text, Tensor) else text
         passages = passages_of(features) if config.gamma_structure else None
-        scores = alignment_scores(
-            audio_features,
-            lengths,
-            features.text_embeds,
-            kernel_size=framing.kernel_size,
-            stride=framing.stride,
-            gamma_kernel=config.gamma_kernel,
-            gamma_temporal=config.gamma_temporal,
-            normalization=config.normalization,
-            attention_temperature=self.attention_temperature,
-        )
+        # Terms without weight are told, but have no gradient that would be worth its time.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and config.weighs_frames):
+            scores = alignment_scores(
+                audio_features,
+                lengths,
+                features.text_embeds,
+                kernel_size=framing.kernel_size,
+                stride=framing.stride,
+                gamma_kernel=config.gamma_kernel,
+                gamma_temporal=config.gamma_temporal,
+                normalization=config.normalization,
+                attention_temperature=self.attention_temperature,
+            )
         if config.normalization == "paper" and pool > 1:
             # Of these sums, eq (5) is divided by H, and eq (6) is over H softmaxes: both count steps of the model.
             kernel, temporal = scores.kernel / pool, scores.temporal * pool

@@ -115,9 +115,10 @@ def run(
 
 
 def other_normalization(scorer: Scorer) -> list[Scorer]:
-    """CoLLAP's score with "paper" normalisation where it has "mean", and the other way round; none of other scorers."""
+    """CoLLAP's score with "paper" normalisation where it has "mean", and the other way round; none of scorers that
+    have no terms to normalise."""
     bare = scorer.scorer if isinstance(scorer, EmbeddingCache) else scorer
-    if not isinstance(bare, CollapScorer) or isinstance(bare, MeanPoolingScorer):
+    if not isinstance(bare, CollapScorer) or isinstance(bare, MeanPoolingScorer) or not bare.model.config.weighs_frames:
         return []
     other = "mean" if bare.model.config.normalization == "paper" else "paper"
     return [bare.with_settings(name=f"{bare.name}, {other} normalisation", normalization=other)]

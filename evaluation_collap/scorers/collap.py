@@ -121,6 +121,8 @@ class CollapScorer(Scorer):
     @property
     def _score_in_words(self) -> str:
         config = self.model.config
+        if not config.weighs_frames:
+            return f"the structure term, over steps of {config.structure_pool / config.steps_per_second:g} s"
         structure = " and the structure term" if config.gamma_structure else ""
         return (
             f"fused alignment score (eq 7){structure}, with kernels of {config.seconds_per_kernel:g} s every "

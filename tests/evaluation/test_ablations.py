@@ -106,6 +106,9 @@ def test_models_without_kernels_or_branches() -> None:
     assert [line.group for line in lines] == ["checkpoint", "branch", "branch"]
     one = scorer(beats_config=None)
     assert default_sweeps(one) == SWEEPS
+    structured = {"gamma_kernel": 0.0, "gamma_temporal": 0.0, "gamma_structure": 1.0}
+    assert list(default_sweeps(scorer(**structured))) == ["structure"]
+    assert list(default_sweeps(scorer(gamma_structure=1.0))) == [*SWEEPS, "structure"]
     assert all(line.group != "branch" for line in ablations.run(one, tiny.rows(2), sweeps={}).lines)
     with pytest.raises(ValueError, match="no branch 'beats'"):
         silence_branch(one, "beats")

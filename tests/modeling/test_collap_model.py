@@ -67,6 +67,7 @@ class TestConfig:
             ({"seconds_per_kernel": 0.01}, "at least one time step"),
             ({"seconds_per_stride": -1.0}, "seconds_per_stride must be above 0"),
             ({"attention_temperature": 0.0}, "attention_temperature must be above 0"),
+            ({"gamma_kernel": 0.0, "gamma_temporal": 0.0}, "no score is left"),
         ],
     )
     def test_impossible_options_raise(self, options: dict[str, Any], message: str) -> None:

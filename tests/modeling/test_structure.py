@@ -165,6 +165,17 @@ def test_the_third_term(model: CollapModel, backbone: str) -> None:
         model.score(features, lengths, text.text_embeds)
 
 
+def test_terms_without_weight_are_told_and_have_no_gradient() -> None:
+    torch.manual_seed(0)
+    model = tiny.model(gamma_kernel=0.0, gamma_temporal=0.0, gamma_structure=1.0, seconds_per_structure_step=0.2)
+    inputs = tiny.batch(texts=[STAMPED, "two. sentences"])
+    scores = model.score(*model.get_audio_features(**inputs), model.encode_text(**inputs))
+    torch.testing.assert_close(scores.fused, scores.structure)
+    assert scores.fused.requires_grad
+    assert not scores.kernel.requires_grad
+    assert float(scores.kernel.std()) > 0 < float(scores.temporal.std())
+
+
 @torch.no_grad()
 def test_a_text_scores_the_same_alone_and_padded_on_either_side(model: CollapModel, backbone: str) -> None:
     processor = tiny.processor(backbone)

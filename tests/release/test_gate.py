@@ -97,9 +97,9 @@ def test_collapsed_passages(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("short_sounds")
 def test_scores_that_do_not_depend_on_what_is_compared(healthy: Path, tmp_path: Path) -> None:
-    """Embeddings are fine, but the score weighs them with zero."""
+    """Embeddings are fine, but the score weighs them with less than a float can hold."""
     model = CollapModel.from_pretrained(healthy)
-    model.config.gamma_kernel = model.config.gamma_temporal = 0.0
+    model.config.gamma_kernel = model.config.gamma_temporal = 1e-60
     folder = copy_of(healthy, tmp_path / "silent", lambda weights: None)
     model.config.save_pretrained(folder)
     report = check_model(folder)
