@@ -145,7 +145,7 @@ class TrackLibrary:
         for group in _groups(list(self)):
             lengths = torch.tensor([len(track.features) for track in group], device=device)  # (N,)
             features = torch.nn.utils.rnn.pad_sequence([track.features for track in group], batch_first=True)
-            columns.append(self.model.score(features.to(device), lengths, texts).fused.T.cpu())
+            columns.append(self.model.fused_score(features.to(device), lengths, texts).T.cpu())
         return torch.cat(columns, dim=1)
 
 

@@ -86,7 +86,7 @@ class TrainingTask(nn.Module):
         features, lengths = self.model.get_audio_features(**audio)  # (n, T, D), (n,)
         encoded = CollapTextFeatures(**{name: texts[name] for name in CollapTextFeatures._fields if name in texts})
         return {
-            "scores": self.model.score(features, lengths, encoded).fused,  # (n, M)
+            "scores": self.model.fused_score(features, lengths, encoded),  # (n, M)
             "audio_embeds": mean_steps(features, lengths),  # (n, D)
             **self.objective.track_extras(self.model, audio, features, lengths, texts),
         }

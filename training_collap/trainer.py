@@ -199,7 +199,7 @@ class CollapTrainer(Trainer):
         for batch in self.get_eval_dataloader(tracks):
             with self.compute_loss_context_manager():
                 features, lengths = model.get_audio_features(**as_tensors(batch))
-                fused = model.score(features, lengths, texts).fused  # (batch, M)
+                fused = model.fused_score(features, lengths, texts)  # (batch, M)
             cosines = F.normalize(mean_steps(features, lengths), dim=-1) @ units.T  # (batch, M)
             for kept, scores in zip(rows, (fused.float(), cosines), strict=True):
                 kept.append(self.accelerator.gather_for_metrics(scores).cpu())

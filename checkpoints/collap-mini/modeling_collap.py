@@ -16,7 +16,7 @@ from .configuration_collap import BeatsConfig, CollapConfig
 from .contrastive_loss import contrastive_loss
 from .modeling_beats import BeatsModel
 from .structure import StructuredScores, structure_scores
-from .text_features import CollapTextFeatures, passages_of, pool_passages, pool_texts
+from .text_features import CollapTextFeatures, as_text_features, passages_of, pool_passages, pool_texts
 
 # CLIP's bound (arXiv 2103.00020): beyond a factor of 100 training is unstable.
 _MAX_LOG_LOGIT_SCALE = 4.6052
@@ -299,36 +299,42 @@ class CollapModel(CollapPreTrainedModel):
         """
         config = self.config
         framing = self.framing(pool)
-        # Not by its class: beside remote code there are two of this name.
-        features = CollapTextFeatures(text) if isinstance(text, Tensor) else text
-        passages = passages_of(features) if config.gamma_structure else None
-        # Terms without weight are told, but have no gradient that would be worth its time.
-        with torch.set_grad_enabled(torch.is_grad_enabled() and config.weighs_frames):
-            scores = alignment_scores(
-                audio_features,
-                lengths,
-                features.text_embeds,
-                kernel_size=framing.kernel_size,
-                stride=framing.stride,
-                gamma_kernel=config.gamma_kernel,
-                gamma_temporal=config.gamma_temporal,
-                normalization=config.normalization,
-                attention_temperature=self.attention_temperature,
-            )
+        features = as_text_features(text)
+        structure = self._structure_scores(audio_features, lengths, features, pool) if config.gamma_structure else None
+        scores = alignment_scores(
+            audio_features,
+            lengths,
+            features.text_embeds,
+            kernel_size=framing.kernel_size,
+            stride=framing.stride,
+            gamma_kernel=config.gamma_kernel,
+            gamma_temporal=config.gamma_temporal,
+            normalization=config.normalization,
+            attention_temperature=self.attention_temperature,
+        )
         if config.normalization == "paper" and pool > 1:
             # Of these sums, eq (5) is divided by H, and eq (6) is over H softmaxes: both count steps of the model.
             kernel, temporal = scores.kernel / pool, scores.temporal * pool
             scores = AlignmentScores(kernel, temporal, config.gamma_kernel * kernel + config.gamma_temporal * temporal)
-        if passages is None:
-            return scores
-        structure = structure_scores(
+        return scores if structure is None else StructuredScores.of(scores, structure, config.gamma_structure)
+
+    def fused_score(
+        self, audio_features: Tensor, lengths: Tensor, text: Tensor | CollapTextFeatures, *, pool: int = 1
+    ) -> Tensor:
+        """r of eq (7) and nothing else, (N, M): the `fused` of `score`, but terms without weight are not computed."""
+        if self.config.weighs_frames:
+            return self.score(audio_features, lengths, text, pool=pool).fused
+        structure = self._structure_scores(audio_features, lengths, as_text_features(text), pool)
+        return self.config.gamma_structure * structure
+
+    def _structure_scores(self, audio_features: Tensor, lengths: Tensor, text: CollapTextFeatures, pool: int) -> Tensor:
+        return structure_scores(
             audio_features,
             lengths,
-            **passages,
+            **passages_of(text),
             temperature=self.structure_temperature,
-            pool=framing.structure_pool,
+            pool=self.framing(pool).structure_pool,
         )
-        return StructuredScores.of(scores, structure, config.gamma_structure)
 
     def forward(
         self,
@@ -357,7 +363,7 @@ class CollapModel(CollapPreTrainedModel):
             input_features, input_features_lengths, fbank, fbank_lengths, whisper_states, beats_states
         )
         text = self.encode_text(input_ids, attention_mask, passage_ids, passage_places)
-        fused = self.score(audio_features, lengths, text).fused  # (N, M)
+        fused = self.fused_score(audio_features, lengths, text)  # (N, M)
         logits = fused * self.logit_factor  # (N, M)
         return CollapOutput(
             loss=contrastive_loss(logits, symmetric=self.config.symmetric_loss) if return_loss else None,

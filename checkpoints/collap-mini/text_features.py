@@ -47,6 +47,12 @@ class CollapTextFeatures(NamedTuple):
         return CollapTextFeatures(**fields)
 
 
+def as_text_features(text: Tensor | CollapTextFeatures) -> CollapTextFeatures:
+    """The vectors (M, D) of texts as features without passages; features as they are."""
+    # Not by its class: beside remote code there are two of this name.
+    return CollapTextFeatures(text) if isinstance(text, Tensor) else text
+
+
 def passages_of(text: CollapTextFeatures) -> dict[str, Tensor]:
     """The fields of the passages, as `structure_scores` takes them.
 

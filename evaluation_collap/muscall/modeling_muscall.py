@@ -150,6 +150,10 @@ class MuscallModel(PreTrainedModel):
         tracks = audio_features.float().masked_fill(~valid[..., None], 0.0).sum(1)  # (N, D)
         return MuscallScores(F.normalize(tracks, dim=-1) @ F.normalize(text_embeds.float(), dim=-1).T)
 
+    def fused_score(self, audio_features: Tensor, lengths: Tensor, text: Tensor | CollapTextFeatures) -> Tensor:
+        """The same as a tensor (N, M), as `CollapModel.fused_score` has it."""
+        return self.score(audio_features, lengths, text).fused
+
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -168,7 +172,7 @@ class MuscallModel(PreTrainedModel):
             raise ValueError("input_ids are missing; for audio alone call get_audio_features.")
         audio_features, lengths = self.get_audio_features(input_features, input_features_lengths)
         text_embeds = self.get_text_features(input_ids, attention_mask)  # (M, D)
-        logits = self.score(audio_features, lengths, text_embeds).fused * self.logit_factor  # (N, M)
+        logits = self.fused_score(audio_features, lengths, text_embeds) * self.logit_factor  # (N, M)
         return CollapOutput(
             loss=contrastive_loss(logits, symmetric=self.config.symmetric_loss) if return_loss else None,
             logits_per_audio=logits,

@@ -60,6 +60,8 @@ def _of_zero_shot(record: Record) -> Iterator[EvalResult]:
             task_name=about.probe.replace("-", " ").replace("zero shot", "Zero-shot", 1),
             dataset_type=about.benchmark["name"],
             dataset_name=about.benchmark["title"],
+            # Tags of several kinds, each a task of its own, can come from one dataset.
+            dataset_config=about.probe.removeprefix("zero-shot-"),
             dataset_args={"tracks": record.result["tracks"], "rows_sha256": about.benchmark["rows_sha256"]},
             metric_type=name.lower().replace("-", "_"),
             metric_name=name,

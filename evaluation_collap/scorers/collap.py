@@ -180,7 +180,7 @@ class CollapScorer(Scorer):
         lengths = torch.tensor([len(features)], device=device)  # (1,)
         features = features[None].to(device)  # (1, T, D)
         groups = [texts.select(slice(i, i + size)).to(device) for i in range(0, len(texts.text_embeds), size)]
-        return torch.cat([self.model.score(features, lengths, group).fused[0] for group in groups]).float().cpu()
+        return torch.cat([self.model.fused_score(features, lengths, group)[0] for group in groups]).float().cpu()
 
     @cached_property
     def _weights(self) -> str:

@@ -47,7 +47,7 @@ def alignment_with_texts(
         steps, lengths = _decoded(codec, group, model.device)  # (n, S, D), (n,)
         at_once = max(_ELEMENTS // (steps.shape[0] * steps.shape[1] * passages), 1)
         parts = [texts.select(slice(i, i + at_once)) for i in range(0, len(texts.text_embeds), at_once)]
-        rows.append(torch.cat([model.score(steps, lengths, part, pool=codec.pool).fused for part in parts], dim=1))
+        rows.append(torch.cat([model.fused_score(steps, lengths, part, pool=codec.pool) for part in parts], dim=1))
     return torch.cat(rows).float().cpu()
 
 

@@ -165,15 +165,25 @@ def test_the_third_term(model: CollapModel, backbone: str) -> None:
         model.score(features, lengths, text.text_embeds)
 
 
-def test_terms_without_weight_are_told_and_have_no_gradient() -> None:
-    torch.manual_seed(0)
-    model = tiny.model(gamma_kernel=0.0, gamma_temporal=0.0, gamma_structure=1.0, seconds_per_structure_step=0.2)
-    inputs = tiny.batch(texts=[STAMPED, "two. sentences"])
-    scores = model.score(*model.get_audio_features(**inputs), model.encode_text(**inputs))
-    torch.testing.assert_close(scores.fused, scores.structure)
-    assert scores.fused.requires_grad
-    assert not scores.kernel.requires_grad
-    assert float(scores.kernel.std()) > 0 < float(scores.temporal.std())
+@pytest.mark.parametrize("weights", [(0.0, 0.0, 0.9), (0.3, 0.0, 0.9), (0.5, 0.5, 0.0)])
+@torch.no_grad()
+def test_the_fused_score_is_that_of_all_terms(
+    weights: tuple[float, float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the paper's two are not computed where they do not count."""
+    kernel, temporal, structure = weights
+    model = tiny.model(
+        gamma_kernel=kernel, gamma_temporal=temporal, gamma_structure=structure, seconds_per_structure_step=0.2
+    )
+    inputs = tiny.batch(texts=[STAMPED, "two. sentences", "one"])
+    given = *model.get_audio_features(**inputs), model.encode_text(**inputs)
+    expected = model.score(*given).fused
+    assert float(expected.std()) > 0
+    if not model.config.weighs_frames:
+        monkeypatch.setattr("modeling_collap.modeling_collap.alignment_scores", None)
+    assert model.fused_score(*given).equal(expected)
+    with pytest.raises(ValueError, match="pool must lie within"):
+        model.fused_score(*given, pool=10_000)
 
 
 @torch.no_grad()

@@ -1,7 +1,6 @@
 """The lines by which a stranger meets this project, against a Hub on loopback and with an empty cache."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ import pytest
 import tiny
 import torch
 from hub.loopback import LoopbackHub
+from hub.maintainer import release
 from hub.strangers import TIME_LIMIT, ask_stranger, stranger_environment
 from safetensors.torch import load_file, save_file
 
@@ -79,24 +79,7 @@ def released(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
     names = [name.split("/")[1] for name in folders]
     weights = [f"--weights={name.split('/')[1]}={folders[name]}" for name in MODELS]
     with LoopbackHub() as hub:
-        run = [sys.executable, "-c", "from retrieval_collap.cli import app; app()", "release", *names]
-        done = subprocess.run(
-            [
-                *run,
-                "--org",
-                "org",
-                "--rehearsal",
-                *weights,
-                f"--dataset={folders[DATASET]}",
-                f"--output={work / 'out'}",
-            ],
-            cwd=work,
-            env={**os.environ, **hub.environment(work / "home"), "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=TIME_LIMIT,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr[-4000:]
+        release(hub, work, *names, *weights, f"--dataset={folders[DATASET]}", f"--output={work / 'out'}")
         assert {name for _, name in hub.repositories()} == set(folders)
         yield hub
 

@@ -1,6 +1,5 @@
 """The Space as a stranger has it: released to a Hub on loopback, downloaded, and started with nothing else."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,39 +7,26 @@ from pathlib import Path
 import pytest
 from gradio_client import Client
 from hub.loopback import LoopbackHub
+from hub.maintainer import release
 from hub.strangers import TIME_LIMIT, stranger_environment
 from visits import SONGS, run_app
 
 pytestmark = pytest.mark.slow
 
-RELEASE = "from retrieval_collap.cli import app; app()"
-DOWNLOAD = "from huggingface_hub import snapshot_download; snapshot_download(*{}, repo_type='space', local_dir={})"
-
-
-def run(program: str, *arguments: str, environment: dict[str, str], folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=TIME_LIMIT,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr[-4000:]
+DOWNLOAD = (
+    "from huggingface_hub import snapshot_download; snapshot_download('org/collap', repo_type='space', local_dir={!r})"
+)
 
 
 def test_the_released_space_runs(hub: LoopbackHub, tiny_checkpoint: Path, tiny_library: Path, tmp_path: Path) -> None:
     """With the model from the Hub, the library from the snapshot, and the rooms beside `app.py`."""
-    pushing = {**os.environ, **hub.environment(tmp_path / "maintainer"), "OMP_NUM_THREADS": "1"}
     weights, library = f"--weights=collap-gpt2={tiny_checkpoint}", f"--library={tiny_library}"
-    what = ("collap-gpt2", "collap", "--space-model", "collap-gpt2")
-    names = ("release", *what, "--org", "org", "--rehearsal", weights, library)
-    run(RELEASE, *names, environment=pushing, folder=tmp_path)
+    release(hub, tmp_path, "collap-gpt2", "collap", "--space-model", "collap-gpt2", weights, library)
 
     snapshot, home = tmp_path / "snapshot", tmp_path / "stranger"
     home.mkdir()
     visiting = stranger_environment(hub, home)
-    run(DOWNLOAD.format(("org/collap",), repr(str(snapshot))), environment=visiting, folder=tmp_path)
+    subprocess.run([sys.executable, "-c", DOWNLOAD.format(str(snapshot))], env=visiting, check=True, timeout=TIME_LIMIT)
     visiting = {name: value for name, value in visiting.items() if not name.startswith("COLLAP_")}
     with run_app(snapshot / "app.py", home, visiting, without_checkout=True) as app:
         client = Client(app.url, verbose=False, analytics_enabled=False)
