@@ -113,7 +113,7 @@ def test_features_and_scores_are_those_of_torch(
         np.testing.assert_allclose(our_track[:length], track[:length], atol=1e-4, rtol=0)
     assert our_texts.keys() == texts.present().keys()
     for field, rows in texts.present().items():
-        np.testing.assert_allclose(our_texts[field], rows, atol=1e-4, rtol=0)
+        np.testing.assert_allclose(our_texts[field], rows, atol=1e-4, rtol=1e-5)  # sharpness is large, and relative
     scores = exported.model.score(features, lengths, texts)._asdict()
     our_scores = exported.runner.score(ours, our_lengths, our_texts)
     assert our_scores.keys() == scores.keys()
@@ -315,5 +315,5 @@ class TestRefusals:
         with pytest.raises(ValueError, match="text 1 of the batch has no token"):
             runner.encode_text(input_ids=ids[:, :3].repeat(2, 0), attention_mask=np.array([[1, 1, 1], [0, 0, 0]]))
         texts = runner.encode_text(**inputs)
-        with pytest.raises(ValueError, match="give score all that encode_text returns"):
+        with pytest.raises(ValueError, match="give score what encode_text returns"):
             runner.score(*runner.get_audio_features(**inputs), {"text_embeds": texts["text_embeds"]})

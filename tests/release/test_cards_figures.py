@@ -190,6 +190,7 @@ def test_results_are_taken_over(tmp_path: Path) -> None:
     content["tables"][0]["result"] = "order.json"
     path = folder / "collap-mini.json"
     path.write_text(json.dumps(content))
+    before = read_figures(path, ModelFigures).table("demo")
     app = card_results.typer.Typer()
     app.command()(card_results.refresh)
 
@@ -206,7 +207,7 @@ def test_results_are_taken_over(tmp_path: Path) -> None:
     assert (order.seed, order.date, order.machine, order.sha256) == (3, "2027-01-01", "1 CPU", "cd")
     assert order.data == "songbook (test), 7 rows"
     assert order.protocol == content["tables"][0]["protocol"]
-    assert read_figures(path, ModelFigures).table("demo").value("text → audio", "R@1") == 70.8
+    assert read_figures(path, ModelFigures).table("demo") == before
 
     write_record(results, "order.json", "collap-nano")
     with pytest.raises(ValueError, match="was measured on 'collap-nano', not on 'collap-mini'"):
