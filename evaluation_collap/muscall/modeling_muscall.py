@@ -3,7 +3,7 @@
 The model offers what `CollapModel` offers to training and evaluation; its time steps are whole windows.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,12 +19,6 @@ from .configuration_muscall import MuscallConfig
 
 # CLIP's bound (arXiv 2103.00020): beyond a factor of 100 training is unstable.
 _MAX_LOG_LOGIT_SCALE = 4.6052
-
-
-class MuscallScores(NamedTuple):
-    """Scores of N tracks (rows) against M texts (columns)."""
-
-    fused: Tensor  # (N, M), cosines
 
 
 class MuscallModel(PreTrainedModel):
@@ -143,16 +137,12 @@ class MuscallModel(PreTrainedModel):
         """What tracks are scored against: a vector per text, and no passages."""
         return CollapTextFeatures(self.get_text_features(input_ids, attention_mask, **inputs))
 
-    def score(self, audio_features: Tensor, lengths: Tensor, text: Tensor | CollapTextFeatures) -> MuscallScores:
-        """Cosine of every track, the sum of its windows, with every text; the arguments as `CollapModel.score` has."""
+    def fused_score(self, audio_features: Tensor, lengths: Tensor, text: Tensor | CollapTextFeatures) -> Tensor:
+        """Cosine of every track, the sum of its windows, with every text, (N, M); see `CollapModel.fused_score`."""
         text_embeds = text.text_embeds if isinstance(text, CollapTextFeatures) else text
         valid = torch.arange(audio_features.shape[1], device=audio_features.device) < lengths[:, None]  # (N, K)
         tracks = audio_features.float().masked_fill(~valid[..., None], 0.0).sum(1)  # (N, D)
-        return MuscallScores(F.normalize(tracks, dim=-1) @ F.normalize(text_embeds.float(), dim=-1).T)
-
-    def fused_score(self, audio_features: Tensor, lengths: Tensor, text: Tensor | CollapTextFeatures) -> Tensor:
-        """The same as a tensor (N, M), as `CollapModel.fused_score` has it."""
-        return self.score(audio_features, lengths, text).fused
+        return F.normalize(tracks, dim=-1) @ F.normalize(text_embeds.float(), dim=-1).T
 
     def forward(
         self,
