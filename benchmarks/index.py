@@ -1,7 +1,7 @@
 """An index of 51,300 tracks: its size, what a search costs and takes, and whether it finds what exact scoring finds.
 
 `python -m benchmarks.index` makes the tracks of `benchmarks.index_tracks`, 288 s each at D = 512 and 5 time steps a
-second, of which the index keeps one a second in 8 bits; it takes 8 GB of disk, which it frees at the end, and hours.
+second, of which the index keeps one a second in 8 bits; it takes 8 GB of disk, which it frees at the end.
 Searches are by descriptions whose embedding is drawn, too: what a text encoder takes comes on top. The last two tables
 are of collap-mini and real sound. Shares of time are of processor time on one thread, in turns within one process, so
 that what else the machine does matters little.
@@ -23,26 +23,20 @@ from rich.progress import Progress
 from . import index_songbook
 from .index_figures import Figure, at_least, at_most, figures_table, in_a_process, percentiles
 from .index_search import costs, overlap
-from .index_tracks import Gammas, MadeIndex
+from .index_tracks import SCORES, MadeIndex
 
 _BYTES_PER_TRACK = 150_000
 _MIB = 2**20
-_CANDIDATES = (250, 500, 1000, 2000)
-_DEFAULT_CANDIDATES = 500
-_SCORES = {
-    "collap-mini's score": None,
-    "the paper's two terms": Gammas(0.5, 0.5, 0.0),
-    "all three terms": Gammas(0.5, 0.5, 1.0),
-}
+_CANDIDATES = (100, 300, 1000)
+_DEFAULT_CANDIDATES = 300
 
 
-def build(folder: Path, tracks: int) -> list[Figure]:
+def build(index: MadeIndex, folder: Path, tracks: int) -> list[Figure]:
     """Write the table, or what is missing of it.
 
     Raises:
         OSError: the disk has not the room.
     """
-    index = MadeIndex.at(folder)
     missing = max(tracks - len(index), 0)
     needed, free = 1.1 * missing * _BYTES_PER_TRACK, shutil.disk_usage(folder).free
     if free < needed:
@@ -64,9 +58,9 @@ def build(folder: Path, tracks: int) -> list[Figure]:
     return figures
 
 
-def fresh(folder: Path) -> list[Figure]:
+def fresh(folder: Path, score: str) -> list[Figure]:
     """A process that opens the index and searches it."""
-    found = in_a_process("index_fresh", str(folder))
+    found = in_a_process("index_fresh", str(folder), score)
     held, imported = found["peak"] / _MIB, found["imported"] / _MIB
     return [
         at_most("opening, nothing cached", found["opening"], 1.0, "{:.2f} s"),
@@ -147,21 +141,23 @@ def main(
     tracks: Annotated[int, typer.Option(help="made tracks; the paper's corpus has 51,300")] = 51_300,
     queries: Annotated[int, typer.Option(help="searches that are timed")] = 100,
     judged: Annotated[int, typer.Option(help="searches that are compared with exact scoring")] = 25,
+    score: Annotated[str, typer.Option(help=f"weights of the three terms: {', '.join(SCORES)}")] = "collap-mini",
     table: Annotated[Path | None, typer.Option(help="keep the made table here, and go on with it next time")] = None,
 ) -> None:
     """All figures of the index, with the bars that were set for them."""
+    if score not in SCORES:
+        raise typer.BadParameter(f"{score} is none of {', '.join(SCORES)}")
     torch.set_num_threads(1)
     console = Console(width=130)
     console.print(figures_table("Length, collap-mini", length()))
     console.print(figures_table("Songbook, collap-mini", songbook(index_songbook.SONGBOOK)))
     with tempfile.TemporaryDirectory(prefix="collap-") as temporary:
         folder = table or Path(temporary) / "index"
-        console.print(figures_table("Size", build(folder, tracks)))
-        console.print(figures_table("A fresh process", fresh(folder)))
-        for score, gammas in _SCORES.items():
-            index = MadeIndex.at(folder, gammas)
-            console.print(figures_table(f"Speed, {score}", speed(index, queries)))
-            console.print(figures_table(f"Agreement with exact scoring, {score}", quality(index, judged)))
+        index = MadeIndex.at(folder, score)
+        console.print(figures_table("Size", build(index, folder, tracks)))
+        console.print(figures_table("A fresh process", fresh(folder, score)))
+        console.print(figures_table(f"Speed, weights: {score}", speed(index, queries)))
+        console.print(figures_table(f"Agreement with exact scoring, weights: {score}", quality(index, judged)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A process that opens an index and searches it, as `collap search` is one: its memory, and its time with cold files.
 
-`python -m benchmarks.index_fresh FOLDER` prints what `benchmarks.index` reads. "Cold" is that the operating system was
-told to forget the table's files before every search; "warm", that the same searches were made just before.
+`python -m benchmarks.index_fresh FOLDER SCORE` prints what `benchmarks.index` reads. "Cold" is that the operating
+system was told to forget the table's files before every search; "warm", that the same searches were made just before.
 """
 
 import json
@@ -29,12 +29,12 @@ def forget(folder: Path) -> None:
             os.close(file)
 
 
-def main(folder: Path, searches: Annotated[int, typer.Option(help="of each kind")] = 20) -> None:
+def main(folder: Path, score: str, searches: Annotated[int, typer.Option(help="of each kind")] = 20) -> None:
     """Bytes and seconds of a fresh process, as JSON."""
     torch.set_num_threads(1)
     forget(folder)
     imported = resident()
-    made, processor = model(), CollapProcessor.from_pretrained(MINI)
+    made, processor = model(score), CollapProcessor.from_pretrained(MINI)
     start = time.perf_counter()
     index = MadeIndex.open(folder, made, processor)
     opening = time.perf_counter() - start

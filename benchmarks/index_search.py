@@ -12,6 +12,7 @@ from rich.progress import track
 from torch import Tensor
 
 from modeling_collap import CollapTextFeatures
+from retrieval_collap.index.rows import records_of
 from retrieval_collap.index.scoring import alignment_with_texts, text_vector
 
 from .index_tracks import MadeIndex, description, steps_of
@@ -86,10 +87,8 @@ def overlap(index: MadeIndex, queries: Sequence[int], candidates: Sequence[int])
     best = [set(column.topk(TOP).indices.tolist()) for column in exact.T]
     found: dict[int, list[float]] = {count: [] for count in candidates}
     for column, query in enumerate(queries):
-        vector = text_vector(index.model, description(query)).numpy()
-        nearest = [row_of[track_id] for track_id, _ in index.store.nearest(vector, max(candidates))]
         for count in candidates:
-            first = nearest[:count]
+            first = [row_of[near.id] for near in index.candidates(str(query), count)]
             ranked = {first[i] for i in compressed[first, column].topk(TOP).indices.tolist()}
             found[count].append(len(best[column] & ranked) / TOP)
     by_place = [sorted(places[list(rows), column].tolist()) for column, rows in enumerate(best)]
@@ -109,7 +108,7 @@ def _exact(index: MadeIndex, numbers: Sequence[int], texts: CollapTextFeatures) 
 
 def _scored(index: MadeIndex, table: Any, texts: CollapTextFeatures) -> Tensor:
     """Scores (N, M) by the index's own scoring."""
-    return alignment_with_texts(index.model, index.codec, [record.as_py() for record in table["sequence"]], texts)
+    return alignment_with_texts(index.model, index.codec, list(records_of(table)), texts)
 
 
 def _score_rows(index: MadeIndex, rows: np.ndarray, texts: CollapTextFeatures) -> Tensor:
@@ -123,7 +122,7 @@ def _nearest(vectors: np.ndarray, vector: np.ndarray) -> np.ndarray:
 
 def _slice(index: MadeIndex, first: int, count: int) -> Any:
     """Rows of the table as it is read fastest: in its own order, sequences alone."""
-    return _dataset(index).scanner(columns=["sequence"], offset=int(first), limit=int(count)).to_table()
+    return _dataset(index).scanner(columns=["sketch", "sequence"], offset=int(first), limit=int(count)).to_table()
 
 
 def _vectors(index: MadeIndex) -> np.ndarray:

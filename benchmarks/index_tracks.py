@@ -43,17 +43,22 @@ class Gammas(NamedTuple):
     structure: float
 
 
+SCORES = {"collap-mini": None, "paper": Gammas(0.5, 0.5, 0.0), "all": Gammas(0.5, 0.5, 1.0)}
+
+
 class _Song(NamedTuple):
     kinds: np.ndarray  # (K, D)
     order: np.ndarray  # (P,), the kind of each section
     bounds: np.ndarray  # (P + 1,), in seconds
 
 
-def model() -> CollapModel:
-    """collap-mini's architecture with D = 512 and random weights: its score depends on none of them."""
+def model(score: str) -> CollapModel:
+    """collap-mini's architecture with D = 512 and random weights: its score, of `SCORES`, depends on none of them."""
     torch.manual_seed(0)
     config = CollapConfig.from_pretrained(MINI)
     config.projection_dim = DIM
+    if gammas := SCORES[score]:
+        config.gamma_kernel, config.gamma_temporal, config.gamma_structure = gammas
     return CollapModel(config).eval()
 
 
@@ -64,14 +69,10 @@ class MadeIndex(TrackIndex):
         return description(int(text))
 
     @classmethod
-    def at(cls, folder: Path, gammas: Gammas | None = None) -> "MadeIndex":
-        """The index of a folder, made where there is none; it weighs the terms as collap-mini does, or as told."""
-        processor = CollapProcessor.from_pretrained(MINI)
-        index = cls.open(folder, model(), processor) if folder.exists() else cls.create(folder, model(), processor)
-        if gammas is not None:
-            config = index.model.config
-            config.gamma_kernel, config.gamma_temporal, config.gamma_structure = gammas
-        return index
+    def at(cls, folder: Path, score: str) -> "MadeIndex":
+        """The index of a folder, made where there is none, of a model with one of `SCORES`."""
+        made, processor = model(score), CollapProcessor.from_pretrained(MINI)
+        return cls.open(folder, made, processor) if folder.exists() else cls.create(folder, made, processor)
 
     def fill(self, tracks: int) -> Iterator[int]:
         """Write the tracks that are missing; yields how many a commit brought."""

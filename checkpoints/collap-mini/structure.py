@@ -68,7 +68,7 @@ def structure_scores(
         steps, places = pooled_steps(audio_features, lengths, pool)  # (N, S, D), (N, S)
         passages = F.normalize(passage_embeds.to(steps.dtype), dim=-1).flatten(0, 1)  # (M P, D)
         similarity = (passages @ steps.transpose(1, 2)).unflatten(1, passage_places.shape)  # (N, M, P, S)
-        return _attended(similarity, places, passage_places[None], passage_sharpness[None], temperature)
+        return attended_scores(similarity, places, passage_places[None], passage_sharpness[None], temperature)
 
 
 def reordered_scores(
@@ -98,7 +98,7 @@ def reordered_scores(
         passages = F.normalize(passage_embeds.to(steps.dtype), dim=-1)  # (N, P, D)
         similarity = (passages @ steps.transpose(1, 2))[:, None]  # (N, 1, P, S)
         orders = passage_orders.transpose(1, 2)  # (N, K, P)
-        return _attended(similarity, places, orders, passage_sharpness[:, None], temperature)
+        return attended_scores(similarity, places, orders, passage_sharpness[:, None], temperature)
 
 
 class PassageMaps(NamedTuple):
@@ -187,14 +187,14 @@ def passage_attention(
     return logits.softmax(-1)
 
 
-def _attended(
+def attended_scores(
     similarity: Tensor,
     step_places: Tensor,
     passage_places: Tensor,
     sharpness: Tensor,
     temperature: float | Tensor,
 ) -> Tensor:
-    """(N, M), from the arguments of `passage_attention`."""
+    """r_S (N, M) of similarities that are at hand, with the arguments of `passage_attention`."""
     weights = passage_attention(similarity, step_places, passage_places, sharpness, temperature)
     scores = (weights * similarity).sum(-1)  # (N, M, P)
     present = passage_places >= 0

@@ -8,45 +8,48 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-_SCALE_BYTES = 2  # float16, one a step
+# Stored steps that a step of the sketch is the mean of.
+STEPS_PER_SKETCH_STEP = 6
+_SCALE_BYTES = 2  # float16, one a row
 # The step of the best uniform quantiser of 16 levels for a normal distribution of variance 1: half a step off zero on
 # either side, see J. Max, "Quantizing for minimum distortion" (1960), table II.
 _STEP_OF_16_LEVELS = 0.3352
 _ROTATED_TOGETHER = 64
+_SKETCH_STEPS_AT_ONCE = 2048  # 4 MB of them at D = 512
 
 
 class SequenceCodec:
     """Turns a track's fused sequence (T, D) into bytes and back.
 
-    Time steps are scaled to unit length and averaged over `pool` of them, so that the dot product of a stored step
-    with a unit text is the mean cosine of the steps it stands for. Of a last group that is not full, the mean is over
-    the steps there are.
+    Averages over `pool` time steps at a time are kept, the last one over the steps there are. A record begins with the
+    sketch of the track, the means of `STEPS_PER_SKETCH_STEP` stored steps each, which can be read without the rest:
+    what the stored steps have beside their mean follows as waves of a discrete cosine transform, one fewer than there
+    are steps. The two parts are first float16 scales, one a row of D numbers, and then the numbers:
 
-    A record is the scales of its S steps, float16, and then their numbers:
-
-    - 8 bits: from -127 to 127 of the step's largest magnitude.
+    - 8 bits, as the sketch always has: from -127 to 127 of the row's largest magnitude.
     - 4 bits: a fixed rotation makes the numbers nearly normally distributed, whatever the model's dimensions are like;
       16 even levels lie where they serve that distribution best.
 
     Args:
         dim: D.
         pool: time steps of the model in a stored step.
-        bits: of each stored number, 8 or 4.
+        bits: of each number behind the sketch, 8 or 4.
+        normalize_first: scale time steps to unit length before they are averaged, so that the dot product of a stored
+            step with a unit text is the mean cosine of the steps it stands for, which eqs (5) and (6) add up; or else
+            afterwards, which is what the structure term compares.
 
     Raises:
         ValueError: an argument is out of range.
     """
 
-    def __init__(self, dim: int, pool: int, bits: int = 8):
+    def __init__(self, dim: int, pool: int, bits: int = 8, *, normalize_first: bool = True):
         if dim < 1 or pool < 1 or bits not in (4, 8):
             raise ValueError(f"a codec needs positive dim and pool, and 4 or 8 bits, not {dim}, {pool} and {bits}")
-        self.dim, self.pool, self.bits = dim, pool, bits
-        self._code_bytes = math.ceil(dim * bits / 8)
-
-    @property
-    def bytes_per_step(self) -> int:
-        return _SCALE_BYTES + self._code_bytes
+        self.dim, self.pool, self.bits, self.normalize_first = dim, pool, bits, normalize_first
+        self._sketch_row = _SCALE_BYTES + dim
+        self._wave_row = _SCALE_BYTES + math.ceil(dim * bits / 8)
 
     def steps(self, record: bytes) -> int:
         """How many stored steps S a record holds.
@@ -54,10 +57,19 @@ class SequenceCodec:
         Raises:
             ValueError: the record is not a whole number of steps long.
         """
-        steps, rest = divmod(len(record), self.bytes_per_step)
-        if not steps or rest:
-            raise ValueError(f"a record of {len(record)} bytes holds no whole number of steps of {self.bytes_per_step}")
-        return steps
+        groups, rest = divmod(len(record), self._sketch_row + (STEPS_PER_SKETCH_STEP - 1) * self._wave_row)
+        waves, beside = divmod(rest - self._sketch_row, self._wave_row)
+        if not record or (rest and (rest < self._sketch_row or beside)):
+            raise ValueError(f"a record of {len(record)} bytes holds no whole number of steps of {self.dim} numbers")
+        return groups * STEPS_PER_SKETCH_STEP + (waves + 1 if rest else 0)
+
+    def sketch(self, record: bytes) -> bytes:
+        """The part of a record that `sketch_cosines` reads.
+
+        Raises:
+            ValueError: the record is not a whole number of steps long.
+        """
+        return record[: _sketch_steps(self.steps(record)) * self._sketch_row]
 
     def encode(self, features: Tensor) -> bytes:
         """The record of a sequence (T, D) of any float type: S = ceil(T / pool) steps.
@@ -69,37 +81,114 @@ class SequenceCodec:
             raise ValueError(
                 f"a sequence must be (T, {self.dim}) with a time step or more, not {tuple(features.shape)}"
             )
-        units = F.normalize(features.detach().float().cpu(), dim=1)  # (T, D)
-        if not units.isfinite().all():
+        features = features.detach().float().cpu()
+        if not features.isfinite().all():
             raise ValueError("a sequence holds numbers that are not finite")
-        whole = len(units) // self.pool * self.pool
-        groups = [units[:whole].unflatten(0, (-1, self.pool)).mean(1)]  # (S, D) or (S - 1, D)
-        if whole < len(units):
-            groups.append(units[whole:].mean(0, keepdim=True))
-        steps = torch.cat(groups)  # (S, D)
-        scales, codes = _quantise_8(steps) if self.bits == 8 else _quantise_4(steps)
-        return scales.numpy().tobytes() + codes.numpy().tobytes()
+        if self.normalize_first:
+            steps = _means(F.normalize(features, dim=1), self.pool)  # (S, D)
+        else:
+            # Nothing overflows in sums of steps whose largest number is 1.
+            largest = features.abs().amax()
+            steps = F.normalize(_means(features / (largest if largest > 0 else 1.0), self.pool), dim=1)
+        sketch = _means(steps, STEPS_PER_SKETCH_STEP)  # (Q, D)
+        waves = torch.cat([_waves(len(group)) @ group for group in steps.split(STEPS_PER_SKETCH_STEP)])  # (S - Q, D)
+        rows = [*_quantise_8(sketch), *(_quantise_8(waves) if self.bits == 8 else _quantise_4(waves))]
+        return b"".join(part.numpy().tobytes() for part in rows)
 
     def decode(self, records: Sequence[bytes]) -> tuple[Tensor, Tensor]:
         """Stored steps (N, S, D) float32 with zeros after each track's end, and lengths (N,) int64.
 
-        The steps are means of unit vectors, so of a length up to 1.
-
         Raises:
             ValueError: there are no records, or one is not a whole number of steps long.
         """
-        if not records:
-            raise ValueError("there are no records to decode")
         lengths = [self.steps(record) for record in records]
-        padded = torch.zeros(len(records), max(lengths), self.dim)  # (N, S, D)
-        for out, record, length in zip(padded, records, lengths, strict=True):
-            scales = np.frombuffer(record, np.float16, count=length)[:, None].astype(np.float32)  # (S, 1)
-            codes = np.frombuffer(record, np.uint8, offset=length * _SCALE_BYTES).reshape(length, -1)
-            steps = codes.view(np.int8) if self.bits == 8 else _LEVELS_OF_BYTES[codes].reshape(length, -1)
-            np.multiply(steps[:, : self.dim], scales, out=out[:length].numpy())
-        if self.bits == 4:
-            padded = _rotate(padded, inverse=True)
-        return padded, torch.tensor(lengths)
+        return _padded([self._steps(*pair) for pair in zip(records, lengths, strict=True)]), torch.tensor(lengths)
+
+    def sketch_cosines(self, sketches: Sequence[bytes], vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines of the sketches of some tracks with some vectors (P, D), without decoding more than it takes.
+
+        Returns:
+            (R, P) float32, the steps of one track behind those of the one before; and the numbers of steps (N,) int64.
+
+        Raises:
+            ValueError: there are no sketches, or one is not a whole number of steps long.
+        """
+        for sketch in sketches:
+            if not sketch or len(sketch) % self._sketch_row:
+                raise ValueError(f"a sketch of {len(sketch)} bytes holds no whole number of means of {self.dim}")
+        lengths = [len(sketch) // self._sketch_row for sketch in sketches]
+        codes = np.concatenate([_codes_of_8(*pair, self.dim) for pair in zip(sketches, lengths, strict=True)])
+        units = F.normalize(vectors, dim=1).T
+        parts = []
+        for some in torch.from_numpy(codes).split(_SKETCH_STEPS_AT_ONCE):
+            rows = some.float()  # times a scale, which no cosine knows
+            parts.append(rows @ units / rows.norm(dim=1, keepdim=True).clamp(min=1.0))
+        return torch.cat(parts), torch.tensor(lengths)
+
+    def _steps(self, record: bytes, length: int) -> Tensor:
+        """(S, D)"""
+        means = _rows_of_8(record, _sketch_steps(length), self.dim)  # (Q, D)
+        rest, count = memoryview(record)[len(means) * self._sketch_row :], length - len(means)
+        waves = (_rows_of_8 if self.bits == 8 else _rows_of_4)(rest, count, self.dim)  # (S - Q, D)
+        steps = means.repeat_interleave(STEPS_PER_SKETCH_STEP, dim=0)[:length]
+        whole = length // STEPS_PER_SKETCH_STEP
+        inner = whole * (STEPS_PER_SKETCH_STEP - 1)
+        if whole:
+            groups = waves[:inner].unflatten(0, (whole, -1))  # (whole, waves, D)
+            steps[: whole * STEPS_PER_SKETCH_STEP] += (_waves(STEPS_PER_SKETCH_STEP).T @ groups).flatten(0, 1)
+        if last := length % STEPS_PER_SKETCH_STEP:
+            steps[-last:] += _waves(last).T @ waves[inner:]
+        return steps
+
+
+def _sketch_steps(steps: int) -> int:
+    return math.ceil(steps / STEPS_PER_SKETCH_STEP)
+
+
+def _means(rows: Tensor, count: int) -> Tensor:
+    """Means of `count` rows (S, D) at a time, the last one of those there are."""
+    whole = len(rows) // count * count
+    means = rows[:whole].unflatten(0, (-1, count)).mean(1)
+    return means if whole == len(rows) else torch.cat([means, rows[whole:].mean(0, keepdim=True)])
+
+
+@lru_cache
+def _waves(steps: int) -> Tensor:
+    """The discrete cosine transform (type II, orthonormal) of some steps, without the row of their mean: (S - 1, S)."""
+    frequencies, places = torch.arange(1, steps)[:, None], torch.arange(steps) + 0.5
+    return (2 / steps) ** 0.5 * torch.cos(math.pi / steps * frequencies * places)
+
+
+def _padded(tracks: Sequence[Tensor]) -> Tensor:
+    """
+    Raises:
+        ValueError: there are none.
+    """
+    if not tracks:
+        raise ValueError("there are no records to decode")
+    return pad_sequence(list(tracks), batch_first=True)
+
+
+def _rows_of_8(data: bytes | memoryview, count: int, dim: int) -> Tensor:
+    """Rows (count, D) of `_quantise_8`, with which the data begin."""
+    return torch.from_numpy(_codes_of_8(data, count, dim) * _scales(data, count))
+
+
+def _codes_of_8(data: bytes | memoryview, count: int, dim: int) -> np.ndarray:
+    """(count, D) int8"""
+    return np.frombuffer(data, np.int8, count * dim, offset=count * _SCALE_BYTES).reshape(count, dim)
+
+
+def _rows_of_4(data: bytes | memoryview, count: int, dim: int) -> Tensor:
+    """Rows (count, D) of `_quantise_4`, as above."""
+    codes = np.frombuffer(data, np.uint8, count * math.ceil(dim / 2), offset=count * _SCALE_BYTES)
+    levels = _LEVELS_OF_BYTES[codes].reshape(count, math.ceil(dim / 2) * 2)[:, :dim]
+    return _rotate(torch.from_numpy(levels * _scales(data, count)), inverse=True)
+
+
+def _scales(data: bytes | memoryview, count: int) -> np.ndarray:
+    """(count, 1)"""
+    return np.frombuffer(data, np.float16, count)[:, None].astype(np.float32)
 
 
 def _quantise_8(steps: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,10 +217,12 @@ def _divisor(scales: Tensor) -> Tensor:
 
 
 def _rotate(vectors: Tensor, *, inverse: bool = False) -> Tensor:
-    """Vectors (..., D) with every run of 64 numbers rotated, which is cheaper than all D together and as good."""
+    """Vectors (..., D) rotated as matrices from both sides, which mixes all numbers at a fraction of the cost."""
     size = _ROTATED_TOGETHER if vectors.shape[-1] % _ROTATED_TOGETHER == 0 else vectors.shape[-1]
-    rotation = _rotation(size)
-    return (vectors.unflatten(-1, (-1, size)) @ (rotation.T if inverse else rotation)).flatten(-2)
+    left, right = _rotation(vectors.shape[-1] // size), _rotation(size)
+    if inverse:
+        left, right = left.T, right.T
+    return (left @ vectors.unflatten(-1, (-1, size)) @ right).flatten(-2)
 
 
 @lru_cache

@@ -10,6 +10,8 @@ from zlib import crc32
 import numpy as np
 import pyarrow as pa
 
+from .compression import SequenceCodec
+
 # Lengths of float32 vectors that count as 1.
 _UNIT_TOLERANCE = 1e-3
 
@@ -54,7 +56,7 @@ DETAILS_CHECK, DATA_CHECK = "details_check", "data_check"
 
 
 def schema(dim: int, metadata: dict[str, str]) -> pa.Schema:
-    """Columns of the table, for vectors (dim,)."""
+    """Columns of the table, for vectors (dim,). A track's sequence is in two: its sketch, and what follows that."""
     # The key lets Lance see that two writers insert the same track at once.
     key = {"lance-schema:unenforced-primary-key": "true"}
     columns = [
@@ -69,6 +71,7 @@ def schema(dim: int, metadata: dict[str, str]) -> pa.Schema:
         pa.field("steps", pa.int32()),
         pa.field("vector", pa.list_(pa.float16(), dim)),
         # Quantised numbers do not compress further: trying costs time alone.
+        pa.field("sketch", pa.large_binary(), metadata={"lance-encoding:compression": "none"}),
         pa.field("sequence", pa.large_binary(), metadata={"lance-encoding:compression": "none"}),
         pa.field(DETAILS_CHECK, pa.uint32()),
         pa.field(DATA_CHECK, pa.uint32()),
@@ -92,9 +95,11 @@ def check_track(track: IndexedTrack, dim: int) -> None:
         raise ValueError(f"the names of track {track.id!r} are no Unicode text: {error}") from error
 
 
-def table_of(tracks: Sequence[IndexedTrack], table_schema: pa.Schema) -> pa.Table:
-    """Rows of the table, in the order given."""
-    columns: dict[str, Any] = {name: [getattr(track, name) for track in tracks] for name in (*DETAILS, "sequence")}
+def table_of(tracks: Sequence[IndexedTrack], table_schema: pa.Schema, codec: SequenceCodec) -> pa.Table:
+    """Rows of the table, in the order given; the codec is that of the sequences."""
+    columns: dict[str, Any] = {name: [getattr(track, name) for track in tracks] for name in DETAILS}
+    columns["sketch"] = [codec.sketch(track.sequence) for track in tracks]
+    columns["sequence"] = [t.sequence[len(sketch) :] for t, sketch in zip(tracks, columns["sketch"], strict=True)]
     vectors = np.stack([track.vector for track in tracks]).astype(np.float16)  # (N, D)
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
     details = ({name: getattr(track, name) for name in DETAILS} for track in tracks)
@@ -109,13 +114,18 @@ def tracks_of(table: pa.Table) -> Iterator[IndexedTrack]:
     Raises:
         DamagedIndexError: a row is not what was written.
     """
-    for details, vector, sequence, check in zip(
-        details_of(table), _vectors(table), table["sequence"], table[DATA_CHECK].to_pylist(), strict=True
+    for details, vector, record, check in zip(
+        details_of(table), _vectors(table), records_of(table), table[DATA_CHECK].to_pylist(), strict=True
     ):
-        record = sequence.as_py()
-        if record is None or _data_check(details["id"], vector, record) != check:
+        if _data_check(details["id"], vector, record) != check:
             raise DamagedIndexError(f"vector or sequence of track {details['id']!r} are not what was written")
         yield IndexedTrack(**details, vector=vector.astype(np.float32), sequence=record)
+
+
+def records_of(table: pa.Table) -> Iterator[bytes]:
+    """The sequences of rows, whole."""
+    for sketch, rest in zip(table["sketch"], table["sequence"], strict=True):
+        yield (sketch.as_py() or b"") + (rest.as_py() or b"")
 
 
 def details_of(table: pa.Table) -> Iterator[dict[str, Any]]:

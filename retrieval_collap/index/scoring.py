@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from modeling_collap import CollapModel, CollapTextFeatures
+from modeling_collap.structure import attended_scores
+from modeling_collap.text_features import passages_of
 
 from .compression import SequenceCodec
 
@@ -49,6 +51,35 @@ def alignment_with_texts(
         parts = [texts.select(slice(i, i + at_once)) for i in range(0, len(texts.text_embeds), at_once)]
         rows.append(torch.cat([model.fused_score(steps, lengths, part, pool=codec.pool) for part in parts], dim=1))
     return torch.cat(rows).float().cpu()
+
+
+@torch.inference_mode()
+def sketch_scores(
+    model: CollapModel, codec: SequenceCodec, sketches: Sequence[bytes], text: CollapTextFeatures
+) -> Tensor:
+    """About what the fused scores (N,) of tracks with one text are, by their sketches; for models that score passages.
+
+    The passages are held against the sketch as if it were the sequence. For the two other terms stands what they come
+    to if their attention is even: the mean cosine of the text with all steps of the sketch.
+    """
+    config = model.config
+    text = text.to("cpu").float()  # most of the work is reading
+    passages = passages_of(text)
+    vectors = torch.cat([passages["passage_embeds"][0], text.text_embeds])  # (P + 1, D)
+    found, lengths = codec.sketch_cosines(sketches, vectors)  # (sum of Q, P + 1), (N,)
+    counts = torch.arange(int(lengths.max())) + 0.5  # (Q,)
+    places = (counts / lengths[:, None]).masked_fill(counts > lengths[:, None], -1.0)  # (N, Q)
+    cosines = found.new_zeros(*places.shape, len(vectors))
+    cosines[places >= 0] = found
+    structure = attended_scores(
+        cosines[None, ..., :-1].permute(1, 0, 3, 2),  # (N, 1, P, Q)
+        places,
+        passages["passage_places"][None],
+        passages["passage_sharpness"][None],
+        float(model.structure_temperature.detach()),
+    )[:, 0]  # (N,)
+    whole = cosines[..., -1].sum(1) / lengths  # (N,)
+    return config.gamma_structure * structure + (config.gamma_kernel + config.gamma_temporal) * whole
 
 
 @torch.inference_mode()

@@ -8,7 +8,11 @@ from evaluation_collap.scorers.collap import CollapScorer
 from modeling_collap import CollapModel
 from processing_collap import CollapProcessor
 
+from .compression import SequenceCodec
+
 _BITS = (4, 8)
+# Of rows and records. An index of another one is not read.
+LAYOUT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,7 @@ class IndexSettings:
         model_steps_per_second: time steps of the model's fused sequence in a second of audio.
         pool: how many of the model's time steps one stored step is the mean of.
         bits: of each stored number, 8 or 4.
+        normalize_first: whether time steps are scaled to unit length before they are averaged, see `SequenceCodec`.
 
     Raises:
         ValueError: a number is out of range.
@@ -33,6 +38,7 @@ class IndexSettings:
     model_steps_per_second: float
     pool: int
     bits: int = 8
+    normalize_first: bool = True
 
     def __post_init__(self) -> None:
         if self.dim < 1 or self.pool < 1 or not self.model_steps_per_second > 0:
@@ -73,7 +79,12 @@ class IndexSettings:
             model_steps_per_second=model.config.steps_per_second,
             pool=pool,
             bits=bits,
+            normalize_first=model.config.weighs_frames,
         )
+
+    def codec(self) -> SequenceCodec:
+        """Of the sequences."""
+        return SequenceCodec(self.dim, self.pool, self.bits, normalize_first=self.normalize_first)
 
     @property
     def steps_per_second(self) -> float:
@@ -94,15 +105,20 @@ class IndexSettings:
             )
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps({"layout": LAYOUT, **asdict(self)}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """
         Raises:
-            ValueError: the text is no settings of an index.
+            ValueError: the text is no settings of an index, or of one of another layout.
         """
         try:
-            return cls(**json.loads(text))
-        except (TypeError, ValueError) as error:
+            fields = json.loads(text)
+            layout = fields.pop("layout", None)
+            settings = cls(**fields)
+        except (AttributeError, TypeError, ValueError) as error:
             raise ValueError(f"these are no settings of a track index: {error}") from error
+        if layout != LAYOUT:
+            raise ValueError("this index was written by another version of CoLLAP: index the tracks again")
+        return settings

@@ -8,14 +8,13 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import lance
 import numpy as np
 import pyarrow as pa
 
 from . import staging
-from .compression import SequenceCodec
 from .rows import (
     DETAILS,
     DETAILS_CHECK,
@@ -45,11 +44,20 @@ _OUTGROWN = 2
 _ID_INDEX, _VECTOR_INDEX = "track_ids", "track_vectors"
 # What `nearest` asks for beyond `count`, to see all tracks that tie with the last one.
 _SPARE = 16
+_SKETCHES_AT_ONCE = 512  # 13 MB of them at 5 minutes a track
 _CACHE_BYTES = 128 * 2**20  # each of two caches
 
 
 class BadFilterError(ValueError):
     """A filter that is no SQL, or names what no track has."""
+
+
+class Near(NamedTuple):
+    """A track that `TrackStore.nearest` found, its cosine with what was looked for, and its row in this version."""
+
+    id: str
+    cosine: float
+    row: int
 
 
 class TrackStore:
@@ -63,7 +71,7 @@ class TrackStore:
         self._dataset = dataset
         self.uri = uri
         self.settings = settings
-        self._codec = SequenceCodec(settings.dim, settings.pool, settings.bits)
+        self._codec = settings.codec()
 
     @classmethod
     def create(
@@ -187,7 +195,7 @@ class TrackStore:
                 return 0  # without an empty commit
             return self._dataset.delete(known)["num_deleted_rows"]
 
-    def nearest(self, vector: np.ndarray, count: int, where: str | None = None) -> list[tuple[str, float]]:
+    def nearest(self, vector: np.ndarray, count: int, where: str | None = None) -> list[Near]:
         """The tracks whose vectors have the largest cosine with a vector (D,), best first, ties by id.
 
         Exact until `optimize` has built an index of the vectors; with that, nearly exact. Tracks written after it are
@@ -196,9 +204,6 @@ class TrackStore:
         Args:
             count: of tracks; fewer where the table or the filter has fewer.
             where: an SQL filter, as `duration > 120 AND array_has(tags, 'piano')`.
-
-        Returns:
-            Pairs of an id and a cosine.
 
         Raises:
             ValueError: the filter cannot be read, or the vector is not (D,) with a direction.
@@ -214,8 +219,8 @@ class TrackStore:
         while True:
             found = self._nearest(query, asked, where)
             # Ties with the last one wanted may go on behind the last one found.
-            if len(found) < asked or found[-1][1] < found[count - 1][1]:
-                return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:count]
+            if len(found) < asked or found[-1].cosine < found[count - 1].cosine:
+                return sorted(found, key=lambda near: (-near.cosine, near.id))[:count]
             asked *= 2
 
     def fetch(self, ids: Sequence[str]) -> list[IndexedTrack]:
@@ -227,12 +232,29 @@ class TrackStore:
         """
         if not ids:
             return []
-        with _reading(self.uri):
-            table = self._dataset.scanner(filter=one_of(ids), late_materialization=True).to_table()
-            tracks = {track.id: track for track in tracks_of(table)}
+        tracks = self._fetched(one_of(ids))
         if missing := [track_id for track_id in ids if track_id not in tracks]:
             raise KeyError(f"the index holds no track {missing[0]!r}")
         return [tracks[track_id] for track_id in ids]
+
+    def fetch_found(self, found: Sequence[Near]) -> list[IndexedTrack]:
+        """`fetch` of tracks that `nearest` found in this version, whose rows need not be looked for."""
+        tracks = self._fetched(_rows(near.row for near in found)) if found else {}
+        return [tracks[near.id] for near in found]
+
+    def sketches(self, found: Sequence[Near]) -> Iterator[tuple[list[str], list[bytes]]]:
+        """Ids and sketches of tracks that `nearest` found in this version, some at a time, in the order of the table.
+
+        Checksums are not looked at: what is found by sketches is to be fetched.
+
+        Raises:
+            DamagedIndexError: the table cannot be read.
+        """
+        rows = sorted(near.row for near in found)
+        for first in range(0, len(rows), _SKETCHES_AT_ONCE):
+            table = self._scan(_rows(rows[first : first + _SKETCHES_AT_ONCE]), columns=["id", "sketch"])
+            with _reading(self.uri):
+                yield table["id"].to_pylist(), table["sketch"].to_pylist()
 
     def records(self, where: str | None = None, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Rows without vectors and sequences, ordered by id, as one dictionary a row.
@@ -287,9 +309,15 @@ class TrackStore:
             if track.id in seen:
                 raise ValueError(f"the track {track.id!r} occurs twice in one write")
             seen.add(track.id)
-        return table_of(tracks, self._dataset.schema)
+        return table_of(tracks, self._dataset.schema, self._codec)
 
-    def _nearest(self, query: np.ndarray, count: int, where: str | None) -> list[tuple[str, float]]:
+    def _fetched(self, which: str) -> dict[str, IndexedTrack]:
+        """The tracks of a filter, by id."""
+        with _reading(self.uri):
+            table = self._dataset.scanner(filter=which, late_materialization=True).to_table()
+            return {track.id: track for track in tracks_of(table)}
+
+    def _nearest(self, query: np.ndarray, count: int, where: str | None) -> list[Near]:
         nearest = {
             "column": "vector",
             "q": query,
@@ -297,10 +325,10 @@ class TrackStore:
             "metric": "cosine",
             "minimum_nprobes": _PARTITIONS_LOOKED_AT,
         }
-        table = self._scan(where, columns=["id", "_distance"], nearest=nearest, prefilter=True)
+        table = self._scan(where, columns=["id", "_distance"], nearest=nearest, prefilter=True, with_row_id=True)
         with _reading(self.uri):
-            ids, distances = table["id"].to_pylist(), table["_distance"].to_pylist()
-        return [(track_id, 1 - distance) for track_id, distance in zip(ids, distances, strict=True)]
+            columns = (table[name].to_pylist() for name in ("id", "_distance", "_rowid"))
+            return [Near(track_id, 1 - distance, row) for track_id, distance, row in zip(*columns, strict=True)]
 
     def _scan(self, where: str | None, **options: Any) -> pa.Table:
         with _reading(self.uri), _asking(where):
@@ -362,6 +390,11 @@ def _asking(where: str | None) -> Iterator[None]:
             names = ", ".join(DETAILS)
             raise BadFilterError(f"the filter {where!r} cannot be used: {cause}. It may name {names}.") from error
         raise
+
+
+def _rows(numbers: Iterable[int]) -> str:
+    """A filter for these rows of a version."""
+    return f"_rowid IN ({', '.join(map(str, numbers))})"
 
 
 def _location(uri: str | PathLike[str]) -> str:

@@ -19,24 +19,22 @@ from training_collap.embeddings import mean_steps
 
 from ..library import AudioSource, Failure, embed_text
 from ..localisation import Location, locate_text
-from .compression import SequenceCodec
 from .metadata import Metadata
 from .reading import FileReader, ReadFile
 from .results import IndexInfo, IndexMatch, TextMatch, ranked_texts, ranked_tracks
 from .rows import IndexedTrack
-from .scoring import alignment_with_texts, likeness, text_vector
+from .scoring import alignment_with_texts, likeness, sketch_scores, text_vector
 from .settings import IndexSettings
-from .store import TrackStore
+from .store import Near, TrackStore
 
 # Tracks that `add` writes in one commit: a run that is cut short loses no more than these.
 _TRACKS_PER_COMMIT = 64
 # Sequences that a search holds at once: 5 MB of them.
 _TRACKS_AT_ONCE = 32
-# Chosen by how many of the exact top 10 are among the candidates, on average over captions of the songbook and with
-# collap-mini. Of 100 of its songs 99.9% are with 50 candidates. Of 3,000 synthetic tracks, with the songs' variances
-# between and within tracks, 99.6% are with 100. Of 1,000 medleys, which differ only in whose sections they join and so
-# are the hardest to tell apart by one vector, 98% are with 300 and all with 500.
-_CANDIDATES = 500
+# Chosen by how many of the exact top ten of 51,300 made tracks a search finds, and what it costs beside scoring all of
+# them: see docs/scaling.md.
+_CANDIDATES = 300
+_SKETCHES_PER_CANDIDATE = 30
 _CANDIDATES_PER_RESULT = 10
 
 
@@ -51,9 +49,10 @@ class CompressedTrack(NamedTuple):
 class TrackIndex:
     """Tracks of any number and length on disk, searched and located by text and by track.
 
-    A search has two stages: the tracks whose global vectors are nearest to the query's, and among these candidates the
-    order of the real score, from their compressed sequences. The same index and query always give the same results:
-    equal scores are ordered by id.
+    A search goes from coarse to fine: the tracks whose global vectors are nearest to the query's; of these, where the
+    model scores passages, the candidates whose sketches fit best (what is heard where, in steps of some seconds); and
+    the order of the candidates by the real score, from their compressed sequences. The same index and query always give
+    the same results: equal scores are ordered by id.
 
     Args:
         store: the table.
@@ -77,7 +76,7 @@ class TrackIndex:
         self.store = store
         self.model = model.eval()
         self.processor = processor
-        self.codec = SequenceCodec(settings.dim, settings.pool, settings.bits)
+        self.codec = settings.codec()
 
     @classmethod
     def create(
@@ -201,18 +200,41 @@ class TrackIndex:
             text: or what `embed` made of it.
             where: which tracks are looked at, in SQL: `duration > 120 AND array_has(tags, 'piano')`.
             candidates: how many tracks are scored in full: the more there are, the surer the best ones are among them,
-                and the longer it takes. By default 500, or ten times `top` where that is more.
+                and the longer it takes. By default 300, or ten times `top` where that is more.
 
         Raises:
             ValueError: an option is out of range, or the filter cannot be read.
         """
         candidates = _checked(top, candidates)
         embedded = self._embedded(text)
-        vector = text_vector(self.model, embedded).numpy()
-        nearest = [track_id for track_id, _ in self.store.nearest(vector, candidates, where)]
         return self._ranked(
-            nearest, lambda records: alignment_with_texts(self.model, self.codec, records, embedded)[:, 0], top
+            self.candidates(embedded, candidates, where=where),
+            lambda records: alignment_with_texts(self.model, self.codec, records, embedded)[:, 0],
+            top,
         )
+
+    def candidates(self, text: str | CollapTextFeatures, count: int, *, where: str | None = None) -> list[Near]:
+        """The `count` tracks that `search` scores in full for a text, those likely to be best first.
+
+        Args:
+            text, where: as in `search`.
+
+        Raises:
+            ValueError: `count` is below 1, or the filter cannot be read.
+        """
+        embedded = self._embedded(text)
+        passages = self.model.config.gamma_structure > 0
+        vector = text_vector(self.model, embedded).numpy()
+        nearest = self.store.nearest(vector, count * (_SKETCHES_PER_CANDIDATE if passages else 1), where)
+        if not passages or len(nearest) <= count:
+            return nearest
+        scored: list[tuple[float, str]] = []
+        for ids, sketches in self.store.sketches(nearest):
+            scores = sketch_scores(self.model, self.codec, sketches, embedded)  # (n,)
+            # To what is sure of them: the tracks beside it move the last bits of a track's score.
+            scored += zip((-scores).round(decimals=5).tolist(), ids, strict=True)
+        by_id = {near.id: near for near in nearest}
+        return [by_id[track_id] for _, track_id in sorted(scored)[:count]]
 
     def similar(
         self, track: AudioSource, top: int = 10, *, where: str | None = None, candidates: int | None = None
@@ -230,9 +252,9 @@ class TrackIndex:
         """
         candidates = _checked(top, candidates)
         query, indexed = self._query(track)
-        nearest = [track_id for track_id, _ in self.store.nearest(query.vector, candidates + indexed, where)]
+        nearest = self.store.nearest(query.vector, candidates + indexed, where)
         if indexed:
-            nearest = [track_id for track_id in nearest if track_id != query.id][:candidates]
+            nearest = [near for near in nearest if near.id != query.id][:candidates]
         return self._ranked(nearest, lambda records: likeness(self.codec, query.sequence, records), top)
 
     def describe(self, track: AudioSource, texts: Sequence[str], top: int = 10) -> list[TextMatch]:
@@ -273,11 +295,11 @@ class TrackIndex:
             pool=self.codec.pool,
         )
 
-    def _ranked(self, ids: Sequence[str], score: Callable[[list[bytes]], Tensor], top: int) -> list[IndexMatch]:
+    def _ranked(self, found: Sequence[Near], score: Callable[[list[bytes]], Tensor], top: int) -> list[IndexMatch]:
         """The `top` best of these tracks by scores (N,) of their sequences, which are held a few at a time."""
         tracks, scores = [], [torch.zeros(0)]
-        for first in range(0, len(ids), _TRACKS_AT_ONCE):
-            fetched = self.store.fetch(ids[first : first + _TRACKS_AT_ONCE])
+        for first in range(0, len(found), _TRACKS_AT_ONCE):
+            fetched = self.store.fetch_found(found[first : first + _TRACKS_AT_ONCE])
             scores.append(score([track.sequence for track in fetched]))
             tracks += [replace(track, sequence=b"") for track in fetched]
         return ranked_tracks(tracks, torch.cat(scores), top)

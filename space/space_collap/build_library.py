@@ -71,13 +71,14 @@ def cached_library(model: str, songs: int = DEFAULT_SONGS) -> Path:
         SpaceError: the model cannot be loaded, or the library cannot be built.
     """
     from evaluation_collap.scorers.collap import CollapScorer, load_collap
+    from retrieval_collap.index.settings import LAYOUT
 
     try:
         fingerprint = CollapScorer(*load_collap(model)).fingerprint
     except ValueError as error:
         raise SpaceError(f"{error}.") from error
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    output = cache / "collap" / f"space-library-{fingerprint[:12]}-{songs}"
+    output = cache / "collap" / f"space-library-{fingerprint[:12]}-{songs}-{LAYOUT}"
     if not (output / TRACKS_FILE).is_file():
         command = [sys.executable, "-m", __name__, "--output", str(output), "--model", model, "--songs", str(songs)]
         built = subprocess.run(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})

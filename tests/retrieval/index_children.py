@@ -70,7 +70,7 @@ def read(tracks: TrackStore) -> int:
     assert names in (base, base | extra), names
     versions = {version_of(found) for found in tracks.fetch(sorted(names))}
     assert len(versions) == 1, versions
-    assert {name for name, _ in tracks.nearest(track(0).vector, 50)} == names
+    assert {near.id for near in tracks.nearest(track(0).vector, 50)} == names
     return versions.pop()
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from modeling_collap import CollapModel, CollapTextFeatures
 from retrieval_collap.index import SequenceCodec, scoring
-from retrieval_collap.index.scoring import alignment_with_texts, likeness, text_vector
+from retrieval_collap.index.scoring import alignment_with_texts, likeness, sketch_scores, text_vector
 
 SIZE, POOL = 24, 5
 
@@ -88,6 +88,26 @@ def test_memory_stays_within_the_budget(
     alignment_with_texts(model, codec, records, texts(20))
     assert len(elements) > 1
     assert max(elements) <= budget
+
+
+@pytest.mark.parametrize("weights", [(0.0, 0.0, 0.8), (0.3, 0.5, 0.8)], ids=["passages", "all terms"])
+def test_sketches_score_as_the_sequence_where_that_keeps_still(weights: tuple[float, float, float]) -> None:
+    """The passages as in full, on a track that changes every six stored steps; and the frames on one that stays."""
+    kernel, temporal, structure = weights
+    model = tiny.model(
+        gamma_kernel=kernel, gamma_temporal=temporal, gamma_structure=structure, seconds_per_structure_step=0.6
+    )
+    codec = SequenceCodec(SIZE, POOL)
+    moving = not kernel
+    blocks = torch.randn(9 if moving else 1, SIZE, generator=torch.Generator().manual_seed(2))
+    track = blocks.repeat_interleave(6 * POOL if moving else 270, 0)
+    sketch = codec.sketch(codec.encode(track))
+    longer = codec.sketch(codec.encode(song(1, 400)))
+    for i in range(3):
+        text = texts().select(slice(i, i + 1))
+        scores = sketch_scores(model, codec, [sketch, longer], text)
+        assert scores.shape == (2,)
+        assert float(scores[0]) == pytest.approx(float(exact(model, [track], text)), abs=2e-3)
 
 
 def test_no_tracks_no_scores(model: CollapModel, codec: SequenceCodec) -> None:

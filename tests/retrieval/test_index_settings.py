@@ -9,7 +9,16 @@ from tiny import model, processor
 
 from retrieval_collap.index import IndexSettings
 
-SETTINGS = IndexSettings("org/collap", "0" * 64, dim=16, model_steps_per_second=50.0, pool=40, bits=4)
+SETTINGS = IndexSettings(
+    "org/collap", "0" * 64, dim=16, model_steps_per_second=50.0, pool=40, bits=4, normalize_first=False
+)
+
+
+def test_an_index_of_another_layout_is_refused() -> None:
+    first = {name: value for name, value in json.loads(SETTINGS.to_json()).items() if name != "layout"}
+    for fields in (first, {**first, "layout": 99}):
+        with pytest.raises(ValueError, match="another version of CoLLAP: index the tracks again"):
+            IndexSettings.from_json(json.dumps(fields))
 
 
 def test_settings_survive_json() -> None:
@@ -38,7 +47,9 @@ def test_settings_of_a_model() -> None:
     pool = round(config.steps_per_second / 10)
     settings = IndexSettings.for_model(collap, processor(), name="tiny", seconds_per_step=0.1, bits=4)
     expected = ("tiny", settings.fingerprint, config.projection_dim, config.steps_per_second, pool, 4)
-    assert settings == IndexSettings(*expected)
+    assert settings == IndexSettings(*expected, normalize_first=True)
+    passages = model(gamma_kernel=0.0, gamma_temporal=0.0, gamma_structure=1.0)
+    assert not IndexSettings.for_model(passages, processor(), seconds_per_step=0.1).normalize_first
     settings.check(collap, processor())
 
 

@@ -1,8 +1,10 @@
 """The table of an index: whole commits that touch what changed, exact search, filters, several processes."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import lance
 import numpy as np
@@ -27,8 +29,8 @@ def filled(uri: Path) -> TrackStore:
     return tracks
 
 
-def ids(found: list[tuple[str, float]]) -> list[str]:
-    return [track_id for track_id, _ in found]
+def ids(found: Sequence[tuple[Any, ...]]) -> list[str]:
+    return [near[0] for near in found]
 
 
 def exact(tracks: list[IndexedTrack], query: np.ndarray) -> list[tuple[str, float]]:
@@ -125,7 +127,7 @@ def test_nearest_is_exact_with_few_rows(filled: TrackStore) -> None:
     query = np.random.default_rng(0).standard_normal(SETTINGS.dim).astype(np.float32) * 3
     found, expected = filled.nearest(query, 12), exact(everything, query)[:12]
     assert ids(found) == ids(expected)
-    assert [s for _, s in found] == pytest.approx([s for _, s in expected], abs=1e-3)
+    assert [near.cosine for near in found] == pytest.approx([s for _, s in expected], abs=1e-3)
     assert filled.nearest(query, 12) == found
     assert len(filled.nearest(query, 1000)) == 40
 

@@ -1,5 +1,6 @@
 """The index of tracks: near the exact scores, deterministic, filtered, and found by text, by track and by clip."""
 
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,32 @@ def test_two_stages_find_what_exact_scoring_finds(speaking: TrackIndex) -> None:
     assert 30 < expected["text_to_audio_R@1"] < 95  # neither hopeless nor easy
     for metric in ("text_to_audio_R@1", "text_to_audio_R@5"):
         assert actual[metric] == pytest.approx(expected[metric], abs=100 / TRACKS + 1e-9)
+
+
+def test_sketches_tell_the_orders_of_the_same_sections_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their global vectors are the same but for rounding."""
+    index = create(tmp_path / "index")
+    sections = torch.randn(4, SIZE, generator=torch.Generator().manual_seed(3))
+    orders = {"".join(map(str, order)): list(order) for order in permutations(range(4))}
+    index.write([row(index, name, sections[order].repeat_interleave(60, 0)) for name, order in orders.items()])
+    places = torch.tensor([[0.125, 0.375, 0.625, 0.875]])
+    for name, order in list(orders.items())[::5]:
+        passages = sections[order][None] + 0.1
+        text = CollapTextFeatures(sections.mean(0)[None], passages, places, torch.full((1, 4), 50.0))
+        assert index.candidates(text, 3)[0].id == name
+        with monkeypatch.context() as patch:
+            patch.setattr("retrieval_collap.index.track_index._SKETCHES_PER_CANDIDATE", 24)
+            assert [match.id for match in index.search(text, top=1, candidates=1)] == [name]
+
+
+def test_candidates_are_those_of_the_filter_and_no_more(speaking: TrackIndex) -> None:
+    few = speaking.candidates("3", 5)
+    assert len(few) == len({near.id for near in few}) == 5
+    assert speaking.candidates("3", 5) == few
+    even = speaking.candidates("3", 5, where="array_has(tags, 'even')")
+    assert len(even) == 5
+    assert all(int(near.id) % 2 == 0 for near in even)
+    assert sorted(near.id for near in speaking.candidates("3", 100)) == [f"{i:02}" for i in range(TRACKS)]
 
 
 def test_matches_say_what_the_library_says(folder: Path, tmp_path: Path) -> None:
