@@ -26,11 +26,11 @@ class SequenceCodec:
     Averages over `pool` time steps at a time are kept, the last one over the steps there are. A record begins with the
     sketch of the track, the means of `STEPS_PER_SKETCH_STEP` stored steps each, which can be read without the rest:
     what the stored steps have beside their mean follows as waves of a discrete cosine transform, one fewer than there
-    are steps. The two parts are first float16 scales, one a row of D numbers, and then the numbers:
+    are steps. All of it is under a fixed rotation, which makes the numbers nearly normally distributed, whatever the
+    model's dimensions are like. The two parts are first float16 scales, one a row of D numbers, and then the numbers:
 
     - 8 bits, as the sketch always has: from -127 to 127 of the row's largest magnitude.
-    - 4 bits: a fixed rotation makes the numbers nearly normally distributed, whatever the model's dimensions are like;
-      16 even levels lie where they serve that distribution best.
+    - 4 bits: 16 even levels, which lie where they serve that distribution best.
 
     Args:
         dim: D.
@@ -90,6 +90,7 @@ class SequenceCodec:
             # Nothing overflows in sums of steps whose largest number is 1.
             largest = features.abs().amax()
             steps = F.normalize(_means(features / (largest if largest > 0 else 1.0), self.pool), dim=1)
+        steps = rotated(steps)
         sketch = _means(steps, STEPS_PER_SKETCH_STEP)  # (Q, D)
         waves = torch.cat([_waves(len(group)) @ group for group in steps.split(STEPS_PER_SKETCH_STEP)])  # (S - Q, D)
         rows = [*_quantise_8(sketch), *(_quantise_8(waves) if self.bits == 8 else _quantise_4(waves))]
@@ -101,6 +102,12 @@ class SequenceCodec:
         Raises:
             ValueError: there are no records, or one is not a whole number of steps long.
         """
+        steps, lengths = self.decode_rotated(records)
+        return rotated(steps, back=True), lengths
+
+    def decode_rotated(self, records: Sequence[bytes]) -> tuple[Tensor, Tensor]:
+        """`decode` as far as the rotation, which costs more than all before it and which no cosine of steps with
+        `rotated` vectors knows."""
         lengths = [self.steps(record) for record in records]
         return _padded([self._steps(*pair) for pair in zip(records, lengths, strict=True)]), torch.tensor(lengths)
 
@@ -118,7 +125,7 @@ class SequenceCodec:
                 raise ValueError(f"a sketch of {len(sketch)} bytes holds no whole number of means of {self.dim}")
         lengths = [len(sketch) // self._sketch_row for sketch in sketches]
         codes = np.concatenate([_codes_of_8(*pair, self.dim) for pair in zip(sketches, lengths, strict=True)])
-        units = F.normalize(vectors, dim=1).T
+        units = rotated(F.normalize(vectors, dim=1)).T
         parts = []
         for some in torch.from_numpy(codes).split(_SKETCH_STEPS_AT_ONCE):
             rows = some.float()  # times a scale, which no cosine knows
@@ -139,6 +146,18 @@ class SequenceCodec:
         if last := length % STEPS_PER_SKETCH_STEP:
             steps[-last:] += _waves(last).T @ waves[inner:]
         return steps
+
+
+def rotated(vectors: Tensor, *, back: bool = False) -> Tensor:
+    """Vectors (..., D) under the fixed rotation of records, or `back` from there.
+
+    They are taken as matrices that are rotated from both sides, which mixes all numbers at a fraction of the cost.
+    """
+    size = _ROTATED_TOGETHER if vectors.shape[-1] % _ROTATED_TOGETHER == 0 else vectors.shape[-1]
+    left, right = (_rotation(n).to(vectors) for n in (vectors.shape[-1] // size, size))
+    if back:
+        left, right = left.T, right.T
+    return (left @ vectors.unflatten(-1, (-1, size)) @ right).flatten(-2)
 
 
 def _sketch_steps(steps: int) -> int:
@@ -183,7 +202,7 @@ def _rows_of_4(data: bytes | memoryview, count: int, dim: int) -> Tensor:
     """Rows (count, D) of `_quantise_4`, as above."""
     codes = np.frombuffer(data, np.uint8, count * math.ceil(dim / 2), offset=count * _SCALE_BYTES)
     levels = _LEVELS_OF_BYTES[codes].reshape(count, math.ceil(dim / 2) * 2)[:, :dim]
-    return _rotate(torch.from_numpy(levels * _scales(data, count)), inverse=True)
+    return torch.from_numpy(levels * _scales(data, count))
 
 
 def _scales(data: bytes | memoryview, count: int) -> np.ndarray:
@@ -200,9 +219,8 @@ def _quantise_8(steps: Tensor) -> tuple[Tensor, Tensor]:
 
 def _quantise_4(steps: Tensor) -> tuple[Tensor, Tensor]:
     """Scales (S,) float16 and codes (S, ceil(D / 2)) uint8, the first of two numbers in the high bits."""
-    rotated = _rotate(steps)
-    scales = (rotated.square().mean(1).sqrt() * _STEP_OF_16_LEVELS).half()
-    codes = (rotated / _divisor(scales)).floor().clamp(-8, 7).to(torch.int16) + 8  # (S, D), 0 to 15
+    scales = (steps.square().mean(1).sqrt() * _STEP_OF_16_LEVELS).half()
+    codes = (steps / _divisor(scales)).floor().clamp(-8, 7).to(torch.int16) + 8  # (S, D), 0 to 15
     codes = F.pad(codes, (0, codes.shape[1] % 2))
     return scales, (codes[:, ::2] * 16 + codes[:, 1::2]).to(torch.uint8)
 
@@ -216,17 +234,8 @@ def _divisor(scales: Tensor) -> Tensor:
     return scales.float().masked_fill(scales == 0, 1.0)[:, None]
 
 
-def _rotate(vectors: Tensor, *, inverse: bool = False) -> Tensor:
-    """Vectors (..., D) rotated as matrices from both sides, which mixes all numbers at a fraction of the cost."""
-    size = _ROTATED_TOGETHER if vectors.shape[-1] % _ROTATED_TOGETHER == 0 else vectors.shape[-1]
-    left, right = _rotation(vectors.shape[-1] // size), _rotation(size)
-    if inverse:
-        left, right = left.T, right.T
-    return (left @ vectors.unflatten(-1, (-1, size)) @ right).flatten(-2)
-
-
 @lru_cache
 def _rotation(size: int) -> Tensor:
     """A random orthogonal matrix (size, size), always the same."""
     q, r = np.linalg.qr(np.random.default_rng(0).standard_normal((size, size)))
-    return torch.from_numpy((q * np.sign(np.diag(r))).astype(np.float32))
+    return torch.from_numpy(q * np.sign(np.diag(r)))

@@ -11,7 +11,7 @@ from modeling_collap import CollapModel, CollapTextFeatures
 from modeling_collap.structure import attended_scores
 from modeling_collap.text_features import passages_of
 
-from .compression import SequenceCodec
+from .compression import SequenceCodec, rotated
 
 # Tracks and texts are taken in groups whose largest tensor has about this many elements (8 MB).
 _ELEMENTS = 2**20
@@ -43,6 +43,11 @@ def alignment_with_texts(
     then leave a track's score as it is.
     """
     texts = _moved(texts, model.device)
+    # Rotating the texts is less work than rotating every step back.
+    turned = {
+        name: rotated(getattr(texts, name)) for name in ("text_embeds", "passage_embeds") if name in texts.present()
+    }
+    texts = texts._replace(**turned)
     passages = 1 if texts.passage_places is None else texts.passage_places.shape[1]
     rows = [torch.zeros(0, len(texts.text_embeds))]
     for group in _groups(records, codec, max(codec.dim, passages)):
@@ -91,19 +96,19 @@ def likeness(codec: SequenceCodec, query: bytes, records: Sequence[bytes]) -> Te
     tracks of one length each should have what the other has, wherever it comes, while a clip should be found in its
     song, and need not hold the rest of it.
     """
-    own = F.normalize(codec.decode([query])[0][0], dim=1)  # (Q, D)
+    own = F.normalize(codec.decode_rotated([query])[0][0], dim=1)  # (Q, D)
     scores = []
     for record in records:
-        cosines = F.normalize(codec.decode([record])[0][0], dim=1) @ own.T  # (S, Q)
+        cosines = F.normalize(codec.decode_rotated([record])[0][0], dim=1) @ own.T  # (S, Q)
         here, there = cosines.amax(0).mean(), cosines.amax(1).mean()  # of the query's steps, and of the record's
         scores.append((len(cosines) * here + len(own) * there) / (len(cosines) + len(own)))
     return torch.stack(scores) if scores else torch.zeros(0)
 
 
 def _decoded(codec: SequenceCodec, records: Sequence[bytes], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Steps (N, S, D) and lengths (N,)."""
+    """Steps (N, S, D), `rotated`, and lengths (N,)."""
     # One by one, for decoding several at once may move the last bits, too.
-    steps = [codec.decode([record])[0][0].to(_precision(device)) for record in records]  # (S, D) each
+    steps = [codec.decode_rotated([record])[0][0].to(_precision(device)) for record in records]  # (S, D) each
     lengths = torch.tensor([len(track) for track in steps])
     return pad_sequence(steps, batch_first=True).to(device), lengths.to(device)
 

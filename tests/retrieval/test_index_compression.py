@@ -30,7 +30,7 @@ def unit_rows(rows: Tensor) -> Tensor:
     return rows / rows.norm(dim=1, keepdim=True)
 
 
-@pytest.mark.parametrize(("bits", "error"), [(8, 1e-2), (4, 0.16)])
+@pytest.mark.parametrize(("bits", "error"), [(8, 1.2e-2), (4, 0.16)])
 @pytest.mark.parametrize(("steps", "dim", "pool"), [(50, 64, 5), (53, 64, 5), (3, 96, 5), (7, 33, 1), (11, 512, 2)])
 def test_decoded_steps_are_near_the_means(bits: int, error: float, steps: int, dim: int, pool: int) -> None:
     codec, sequence = SequenceCodec(dim, pool, bits), features(steps, dim)
