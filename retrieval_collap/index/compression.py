@@ -106,8 +106,10 @@ class SequenceCodec:
         return rotated(steps, back=True), lengths
 
     def decode_rotated(self, records: Sequence[bytes]) -> tuple[Tensor, Tensor]:
-        """`decode` as far as the rotation, which costs more than all before it and which no cosine of steps with
-        `rotated` vectors knows."""
+        """`decode` without rotating back, which costs more than all before it.
+
+        Cosines and dot products with `rotated` vectors are those of `decode` with the vectors themselves.
+        """
         lengths = [self.steps(record) for record in records]
         return _padded([self._steps(*pair) for pair in zip(records, lengths, strict=True)]), torch.tensor(lengths)
 
