@@ -31,12 +31,13 @@ _CANDIDATES = (100, 300, 1000)
 _DEFAULT_CANDIDATES = 300
 
 
-def build(index: MadeIndex, folder: Path, tracks: int) -> list[Figure]:
+def build(index: MadeIndex, tracks: int) -> list[Figure]:
     """Write the table, or what is missing of it.
 
     Raises:
         OSError: the disk has not the room.
     """
+    folder = Path(index.store.uri)
     missing = max(tracks - len(index), 0)
     needed, free = 1.1 * missing * _BYTES_PER_TRACK, shutil.disk_usage(folder).free
     if free < needed:
@@ -154,7 +155,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="collap-") as temporary:
         folder = table or Path(temporary) / "index"
         index = MadeIndex.at(folder, score)
-        console.print(figures_table("Size", build(index, folder, tracks)))
+        console.print(figures_table("Size", build(index, tracks)))
         console.print(figures_table("A fresh process", fresh(folder, score)))
         console.print(figures_table(f"Speed, weights: {score}", speed(index, queries)))
         console.print(figures_table(f"Agreement with exact scoring, weights: {score}", quality(index, judged)))

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from modeling_collap.structure import pooled_steps
+
 # Stored steps that a step of the sketch is the mean of.
 STEPS_PER_SKETCH_STEP = 6
 _SCALE_BYTES = 2  # float16, one a row
@@ -89,7 +91,8 @@ class SequenceCodec:
         else:
             # Nothing overflows in sums of steps whose largest number is 1.
             largest = features.abs().amax()
-            steps = F.normalize(_means(features / (largest if largest > 0 else 1.0), self.pool), dim=1)
+            scaled = features / (largest if largest > 0 else 1.0)
+            steps = pooled_steps(scaled[None], torch.tensor([len(scaled)]), self.pool)[0][0]
         steps = rotated(steps)
         sketch = _means(steps, STEPS_PER_SKETCH_STEP)  # (Q, D)
         waves = torch.cat([_waves(len(group)) @ group for group in steps.split(STEPS_PER_SKETCH_STEP)])  # (S - Q, D)

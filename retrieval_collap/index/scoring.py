@@ -81,7 +81,7 @@ def sketch_scores(
         places,
         passages["passage_places"][None],
         passages["passage_sharpness"][None],
-        float(model.structure_temperature.detach()),
+        model.structure_temperature.item(),
     )[:, 0]  # (N,)
     whole = cosines[..., -1].sum(1) / lengths  # (N,)
     return config.gamma_structure * structure + (config.gamma_kernel + config.gamma_temporal) * whole

@@ -254,7 +254,8 @@ class TrackStore:
         for first in range(0, len(rows), _SKETCHES_AT_ONCE):
             table = self._scan(_rows(rows[first : first + _SKETCHES_AT_ONCE]), columns=["id", "sketch"])
             with _reading(self.uri):
-                yield table["id"].to_pylist(), table["sketch"].to_pylist()
+                ids, sketches = table["id"].to_pylist(), table["sketch"].to_pylist()
+            yield ids, sketches
 
     def records(self, where: str | None = None, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Rows without vectors and sequences, ordered by id, as one dictionary a row.
