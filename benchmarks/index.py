@@ -27,8 +27,8 @@ from .index_tracks import SCORES, MadeIndex
 
 _BYTES_PER_TRACK = 150_000
 _MIB = 2**20
-_CANDIDATES = (100, 300, 1000)
-_DEFAULT_CANDIDATES = 300
+_CANDIDATES = (100, 300, 500, 1000)
+_DEFAULT_CANDIDATES = 500
 
 
 def build(index: MadeIndex, tracks: int) -> list[Figure]:

@@ -29,12 +29,12 @@ from .store import Near, TrackStore
 
 # Tracks that `add` writes in one commit: a run that is cut short loses no more than these.
 _TRACKS_PER_COMMIT = 64
-# Sequences that a search holds at once: 5 MB of them.
-_TRACKS_AT_ONCE = 32
+# Sequences that a search holds at once: 20 MB of them. Fewer at a time take longer to read.
+_TRACKS_AT_ONCE = 128
 # Chosen by how many of the exact top ten of 51,300 made tracks a search finds, and what it costs beside scoring all of
 # them: see docs/scaling.md.
-_CANDIDATES = 300
-_SKETCHES_PER_CANDIDATE = 30
+_CANDIDATES = 500
+_SKETCHES_PER_CANDIDATE = 18
 _CANDIDATES_PER_RESULT = 10
 
 
@@ -200,7 +200,7 @@ class TrackIndex:
             text: or what `embed` made of it.
             where: which tracks are looked at, in SQL: `duration > 120 AND array_has(tags, 'piano')`.
             candidates: how many tracks are scored in full: the more there are, the surer the best ones are among them,
-                and the longer it takes. By default 300, or ten times `top` where that is more.
+                and the longer it takes. By default 500, or ten times `top` where that is more.
 
         Raises:
             ValueError: an option is out of range, or the filter cannot be read.
