@@ -69,7 +69,7 @@ class EmbeddingCache(Scorer):
     """A scorer that remembers on disk what it has encoded.
 
     It is a `Scorer` itself: whatever takes one, a probe for example, takes this one and can be cut short and run again.
-    An encoding belongs to the samples of its track, or to its text, and to the fingerprint of the scorer, so that
+    An encoding belongs to the samples of its track, or to its text, and to the fingerprints of the scorer, so that
     neither ids nor files' names matter. Every file is whole or absent.
 
     Args:
@@ -136,7 +136,7 @@ class EmbeddingCache(Scorer):
         return load_file(self._encode_samples(samples, _digest(samples)))
 
     def encode_text(self, text: str) -> Encoded:
-        file = self._file("texts", _digest(text.encode()))
+        file = self._file("texts", _digest(f"{self.scorer.text_fingerprint}{text}".encode()))
         if not file.exists():
             _save(self.scorer.encode_text(text), file)
         return load_file(file)

@@ -68,9 +68,9 @@ class CollapProcessor(ProcessorMixin):
         Returns:
             `BatchFeature` with `input_ids` and `attention_mask` `(M, tokens)` if texts were given, and the feature
             extractor's outputs if tracks were. With texts also come their passages, see `split_passages`: for each
-            token the number of its passage in `passage_ids` `(M, tokens)`, -1 for none, and `passage_places` `(M, P)`
-            between 0 and 1, -1 where a text has fewer passages than another. Slow tokenizers cannot tell, and give
-            neither.
+            token the number of its passage in `passage_ids` `(M, tokens)`, -1 for none; `passage_places` `(M, P)`
+            between 0 and 1, -1 where a text has fewer passages than another; and `passage_seconds` `(M, P)`, -1 where
+            the text does not tell. Slow tokenizers cannot tell which token is where, and give none of them.
 
         Raises:
             FileNotFoundError: an audio file does not exist.
@@ -122,29 +122,31 @@ class CollapProcessor(ProcessorMixin):
             tokens = self.tokenizer(texts, return_tensors=return_tensors, **options)
             return {name: tokens[name] for name in ("input_ids", "attention_mask")}
         tokens = self.tokenizer(texts, return_tensors="np", return_offsets_mapping=True, **options)
-        ids, places = _passages(texts, tokens["offset_mapping"])
+        ids, places, seconds = _passages(texts, tokens["offset_mapping"])
         data = {
             "input_ids": tokens["input_ids"],
             "attention_mask": tokens["attention_mask"],
             "passage_ids": ids,
             "passage_places": places,
+            "passage_seconds": seconds,
         }
         return {name: torch.from_numpy(value) for name, value in data.items()} if return_tensors == "pt" else data
 
 
-def _passages(texts: Sequence[str], offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Number of every token's passage (M, tokens), and the places of the passages (M, P); -1 where there is none."""
+def _passages(texts: Sequence[str], offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Number of every token's passage (M, tokens); the passages' places and seconds (M, P); -1 where there is none."""
     passages = [split_passages(text) for text in texts]
     ids = np.full(offsets.shape[:2], -1, dtype=np.int64)
-    places = np.full((len(texts), max(map(len, passages))), -1.0, dtype=np.float32)
+    places, seconds = np.full((2, len(texts), max(map(len, passages))), -1.0, dtype=np.float32)
     for row, found in enumerate(passages):
         places[row, : len(found)] = [passage.place for passage in found]
+        seconds[row, : len(found)] = [-1.0 if passage.seconds is None else passage.seconds for passage in found]
         # A token that begins with the space before a passage belongs to where it ends.
         last = offsets[row, :, 1] - 1
         inside = np.searchsorted([passage.start for passage in found], last, side="right") - 1
         written = offsets[row, :, 1] > offsets[row, :, 0]  # special tokens and padding are no part of the text
         ids[row] = np.where(written, inside, -1)
-    return ids, places
+    return ids, places, seconds
 
 
 CollapProcessor.register_for_auto_class()

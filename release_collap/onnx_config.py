@@ -103,6 +103,11 @@ class OnnxConfig:
         if passages is None or self.structure_temperature is None:
             return scores
         structure = structure_scores(
-            audio_features, lengths, **passages, temperature=self.structure_temperature, pool=self.structure_pool
+            audio_features,
+            lengths,
+            **passages,
+            temperature=self.structure_temperature,
+            pool=self.structure_pool,
+            steps_per_second=self.steps_per_second,
         )
         return StructuredScores.of(scores, structure, self.gamma_structure)

@@ -67,7 +67,9 @@ def write_graphs(model: CollapModel, sample: BatchFeature, folder: Path) -> None
     audio = AudioTower(model)
     _write(audio, sample, dict.fromkeys(audio.inputs, (tracks, windows)), folder / AUDIO_GRAPH)
     text = TextTower(model)
-    axes = {name: (texts, passages if name == "passage_places" else tokens) for name in text.inputs}
+    axes = {
+        name: (texts, passages if name in ("passage_places", "passage_seconds") else tokens) for name in text.inputs
+    }
     _write(text, sample, axes, folder / TEXT_GRAPH)
 
 

@@ -91,7 +91,12 @@ class OnnxCollap:
         if "input_ids" in inputs and "passage_ids" not in inputs:
             mask = np.asarray(inputs.get("attention_mask", np.ones_like(inputs["input_ids"])))
             places = np.full((len(mask), 1), 0.5, dtype=np.float32)
-            inputs = {**inputs, "attention_mask": mask, "passage_ids": mask - 1, "passage_places": places}
+            passages = {
+                "passage_ids": mask - 1,
+                "passage_places": places,
+                "passage_seconds": np.full_like(places, -1.0),
+            }
+            inputs = {**inputs, "attention_mask": mask, **passages}
         given = _inputs(self.text, inputs, "text")
         tokens, limit = given["input_ids"].shape[1], self.config.max_tokens
         if limit is not None and tokens > limit:

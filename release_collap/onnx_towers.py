@@ -6,7 +6,7 @@ from modeling_collap import CollapModel
 
 AUDIO_OUTPUTS = ("audio_features", "lengths")
 # The fields of CollapTextFeatures, but that a graph cannot have an output with the name of an input.
-TEXT_OUTPUTS = ("text_embeds", "passage_embeds", "passage_places_kept", "passage_sharpness")
+TEXT_OUTPUTS = ("text_embeds", "passage_embeds", "passage_places_kept", "passage_sharpness", "passage_seconds_kept")
 
 
 class AudioTower(nn.Module):
@@ -48,7 +48,7 @@ class TextTower(nn.Module):
         self.inputs = ["input_ids", "attention_mask"]
         self.outputs = ["text_embeds"]
         if model.config.gamma_structure:
-            self.inputs += ["passage_ids", "passage_places"]
+            self.inputs += ["passage_ids", "passage_places", "passage_seconds"]
             self.outputs = list(TEXT_OUTPUTS)
 
     def forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:

@@ -14,7 +14,7 @@ from .embeddings import mean_steps
 from .gathering import gather_passages, gather_rows, own_rows
 from .objectives import Embeddings, Objective
 
-_TEXT_INPUTS = ("input_ids", "attention_mask", "passage_ids", "passage_places")
+_TEXT_INPUTS = ("input_ids", "attention_mask", "passage_ids", "passage_places", "passage_seconds")
 
 
 @dataclass

@@ -209,6 +209,7 @@ class CollapModel(CollapPreTrainedModel):
         attention_mask: Tensor | None = None,
         passage_ids: Tensor | None = None,
         passage_places: Tensor | None = None,
+        passage_seconds: Tensor | None = None,
         **_: Any,
     ) -> CollapTextFeatures:
         """All that tracks are scored against: one vector per text and, with `gamma_structure`, one per passage.
@@ -218,6 +219,7 @@ class CollapModel(CollapPreTrainedModel):
             attention_mask: (M, L), 1 for tokens and 0 for padding; all ones by default.
             passage_ids: (M, L), the number of each token's passage, -1 for none. A text is one passage by default.
             passage_places: (M, P), as `CollapProcessor` returns them.
+            passage_seconds: (M, P), the same; by default the texts do not tell.
 
         Raises:
             ValueError: if L is beyond what the text backbone can read, a text has no token, or passages are given
@@ -234,6 +236,8 @@ class CollapModel(CollapPreTrainedModel):
             passage_places = states.new_full((len(states), 1), 0.5, dtype=torch.float32)
         else:
             passage_ids = passage_ids.gather(1, order)
+        if passage_seconds is None:
+            passage_seconds = torch.full_like(passage_places, -1.0)
         numbers = torch.arange(passage_places.shape[1], device=states.device)
         members = (passage_ids[:, None] == numbers[:, None]) & (attention_mask[:, None] > 0)  # (M, P, L)
         counts = members.sum(-1)  # (M, P)
@@ -244,7 +248,11 @@ class CollapModel(CollapPreTrainedModel):
         # The only passage of a text has its place by no one's choice.
         alone = (passage_places >= 0).sum(1, keepdim=True) == 1
         return CollapTextFeatures(
-            text_embeds, self.passage_projection(pooled), passage_places, sharpness.masked_fill(alone, 0.0)
+            text_embeds,
+            self.passage_projection(pooled),
+            passage_places,
+            sharpness.masked_fill(alone, 0.0),
+            passage_seconds.masked_fill((counts == 0) | alone, -1.0),
         )
 
     def _text_states(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -334,6 +342,7 @@ class CollapModel(CollapPreTrainedModel):
             **passages_of(text),
             temperature=self.structure_temperature,
             pool=self.framing(pool).structure_pool,
+            steps_per_second=self.config.steps_per_second / pool,
         )
 
     def forward(
@@ -342,6 +351,7 @@ class CollapModel(CollapPreTrainedModel):
         attention_mask: Tensor | None = None,
         passage_ids: Tensor | None = None,
         passage_places: Tensor | None = None,
+        passage_seconds: Tensor | None = None,
         input_features: Tensor | None = None,
         input_features_lengths: Tensor | None = None,
         fbank: Tensor | None = None,
@@ -362,7 +372,7 @@ class CollapModel(CollapPreTrainedModel):
         audio_features, lengths = self.get_audio_features(
             input_features, input_features_lengths, fbank, fbank_lengths, whisper_states, beats_states
         )
-        text = self.encode_text(input_ids, attention_mask, passage_ids, passage_places)
+        text = self.encode_text(input_ids, attention_mask, passage_ids, passage_places, passage_seconds)
         fused = self.fused_score(audio_features, lengths, text)  # (N, M)
         logits = fused * self.logit_factor  # (N, M)
         return CollapOutput(

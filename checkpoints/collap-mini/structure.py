@@ -9,8 +9,9 @@ between 0 and 1 as well, and is scored by what it attends to:
     r_S = mean over p of sum over t of a_pt * cos(u_t, q_p)
 
 `tau` is learned; `k_p`, how much the place counts, is read from the passage itself: "the outro" means a place, "there
-are no drums at all" does not. The track side stays what it is for the other two terms, so that an index of tracks
-serves all three.
+are no drums at all" does not. Where the text tells the seconds that a passage is about, `c_p` is their place in the
+track it is compared with; what lies past the end of that is not heard, and its passage counts 0. The track side stays
+what it is for the other two terms, so that an index of tracks serves all three.
 """
 
 from typing import NamedTuple
@@ -42,9 +43,11 @@ def structure_scores(
     passage_embeds: Tensor,
     passage_places: Tensor,
     passage_sharpness: Tensor,
+    passage_seconds: Tensor | None = None,
     *,
     temperature: float | Tensor,
     pool: int = 1,
+    steps_per_second: float = 1.0,
 ) -> Tensor:
     """r_S of every track with every text. Time and memory are linear in T.
 
@@ -54,8 +57,11 @@ def structure_scores(
         passage_embeds: (M, P, D), q_p.
         passage_places: (M, P), c_p between 0 and 1; below 0 there is no passage.
         passage_sharpness: (M, P), k_p, at least 0.
+        passage_seconds: (M, P), time in the track that stands in place of c_p; below 0 where it is not known, the
+            default.
         temperature: tau.
         pool: time steps that are averaged into one before they are compared; the last ones of a track may be fewer.
+        steps_per_second: time steps of a second of audio; matters to `passage_seconds` only.
 
     Returns:
         (N, M) in float32, or float64 if an input is; 0 for a text without passages.
@@ -64,11 +70,15 @@ def structure_scores(
         ValueError: if shapes do not fit.
     """
     _check(audio_features, lengths, passage_embeds, passage_places, passage_sharpness, pool)
+    if passage_seconds is not None and passage_seconds.shape != passage_places.shape:
+        shapes = f"{tuple(passage_places.shape)}, not {tuple(passage_seconds.shape)}"
+        raise ValueError(f"passage_seconds must be as passage_places, {shapes}")
     with torch.autocast(audio_features.device.type, enabled=False):  # reduced precision would blur the softmax
         steps, places = pooled_steps(audio_features, lengths, pool)  # (N, S, D), (N, S)
         passages = F.normalize(passage_embeds.to(steps.dtype), dim=-1).flatten(0, 1)  # (M P, D)
         similarity = (passages @ steps.transpose(1, 2)).unflatten(1, passage_places.shape)  # (N, M, P, S)
-        return attended_scores(similarity, places, passage_places[None], passage_sharpness[None], temperature)
+        wanted = places_in_tracks(passage_places, passage_seconds, lengths.to(places) / steps_per_second)
+        return attended_scores(similarity, places, wanted, passage_sharpness[None], temperature)
 
 
 def reordered_scores(
@@ -82,6 +92,8 @@ def reordered_scores(
     pool: int = 1,
 ) -> Tensor:
     """r_S of every track with its own text alone, whose passages are put in several orders.
+
+    Seconds that the text may tell are left aside: in its own track they are where the places are.
 
     Args:
         passage_embeds: (N, P, D); text i belongs to track i.
@@ -99,6 +111,18 @@ def reordered_scores(
         similarity = (passages @ steps.transpose(1, 2))[:, None]  # (N, 1, P, S)
         orders = passage_orders.transpose(1, 2)  # (N, K, P)
         return attended_scores(similarity, places, orders, passage_sharpness[:, None], temperature)
+
+
+def places_in_tracks(passage_places: Tensor, passage_seconds: Tensor | None, durations: Tensor) -> Tensor:
+    """c_p in every track: (N, M, P), or (1, M, P) where it is the same in all. Past the end of a track it is above 1.
+
+    Args:
+        passage_places, passage_seconds: (M, P), as in `structure_scores`.
+        durations: (N,) of the tracks, in seconds.
+    """
+    if passage_seconds is None:
+        return passage_places[None]
+    return torch.where(passage_seconds >= 0, passage_seconds / durations[:, None, None], passage_places)
 
 
 class PassageMaps(NamedTuple):
@@ -194,11 +218,14 @@ def attended_scores(
     sharpness: Tensor,
     temperature: float | Tensor,
 ) -> Tensor:
-    """r_S (N, M) of similarities that are at hand, with the arguments of `passage_attention`."""
+    """r_S (N, M) of similarities that are at hand, with the arguments of `passage_attention`.
+
+    A passage whose place is above 1 has none in that track, and counts 0; one below 0 does not count.
+    """
     weights = passage_attention(similarity, step_places, passage_places, sharpness, temperature)
     scores = (weights * similarity).sum(-1)  # (N, M, P)
-    present = passage_places >= 0
-    return scores.masked_fill(~present, 0.0).sum(-1) / present.sum(-1).clamp(min=1)
+    heard = (passage_places >= 0) & (passage_places <= 1)
+    return scores.masked_fill(~heard, 0.0).sum(-1) / (passage_places >= 0).sum(-1).clamp(min=1)
 
 
 def _check(

@@ -15,6 +15,7 @@ class CollapTextFeatures(NamedTuple):
     passage_embeds: Tensor | None = None  # (M, P, D), one per passage
     passage_places: Tensor | None = None  # (M, P), where in its text a passage stands, 0 to 1; below 0 there is none
     passage_sharpness: Tensor | None = None  # (M, P), how much that counts
+    passage_seconds: Tensor | None = None  # (M, P), its time in the track; below 0 where the text does not tell
 
     def select(self, texts: slice) -> "CollapTextFeatures":
         """Some of the texts."""

@@ -36,6 +36,11 @@ class Scorer(ABC):
         """Key of the encodings: a digest of the weights and of every setting that the encodings depend on."""
 
     @property
+    def text_fingerprint(self) -> str:
+        """Key of what the encodings of texts depend on besides, such as how they are taken apart."""
+        return ""
+
+    @property
     @abstractmethod
     def protocol(self) -> dict[str, str]:
         """How tracks and texts are read, in words, by topic: "tracks", "texts", "score". Goes into every result."""

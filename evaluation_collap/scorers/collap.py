@@ -1,6 +1,7 @@
 """CoLLAP under evaluation: by its alignment score, and by the cosine of mean vectors."""
 
 import copy
+import inspect
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -16,7 +17,7 @@ from transformers import PreTrainedConfig
 from transformers.tokenization_utils_base import LARGE_INTEGER
 
 from modeling_collap import CollapConfig, CollapModel, CollapTextFeatures
-from processing_collap import CollapProcessor
+from processing_collap import CollapProcessor, passages
 from training_collap.embeddings import mean_steps
 from training_collap.provenance import extraction_settings, weights_digest
 
@@ -97,6 +98,11 @@ class CollapScorer(Scorer):
             "text_limit": self._text_limit,
         }
         return digest(parts)
+
+    @property
+    def text_fingerprint(self) -> str:
+        # Not of the index: what passages a text has is no matter of its tracks.
+        return digest({"passages": inspect.getsource(passages)})
 
     @property
     @torch.no_grad()

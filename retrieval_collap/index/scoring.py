@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from modeling_collap import CollapModel, CollapTextFeatures
-from modeling_collap.structure import attended_scores
+from modeling_collap.structure import attended_scores, places_in_tracks
 from modeling_collap.text_features import passages_of
 
-from .compression import SequenceCodec, rotated
+from .compression import STEPS_PER_SKETCH_STEP, SequenceCodec, rotated
 
 # Tracks and texts are taken in groups whose largest tensor has about this many elements (8 MB).
 _ELEMENTS = 2**20
@@ -73,13 +73,14 @@ def sketch_scores(
     vectors = torch.cat([passages["passage_embeds"][0], text.text_embeds])  # (P + 1, D)
     found, lengths = codec.sketch_cosines(sketches, vectors)  # (sum of Q, P + 1), (N,)
     counts = torch.arange(int(lengths.max())) + 0.5  # (Q,)
+    seconds = STEPS_PER_SKETCH_STEP * codec.pool / config.steps_per_second  # of a step of the sketch
     places = (counts / lengths[:, None]).masked_fill(counts > lengths[:, None], -1.0)  # (N, Q)
     cosines = found.new_zeros(*places.shape, len(vectors))
     cosines[places >= 0] = found
     structure = attended_scores(
         cosines[None, ..., :-1].permute(1, 0, 3, 2),  # (N, 1, P, Q)
         places,
-        passages["passage_places"][None],
+        places_in_tracks(passages["passage_places"], passages.get("passage_seconds"), lengths * seconds),
         passages["passage_sharpness"][None],
         model.structure_temperature.item(),
     )[:, 0]  # (N,)

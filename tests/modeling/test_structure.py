@@ -14,6 +14,7 @@ from modeling_collap import AlignmentScores, CollapModel, CollapTextFeatures, st
 from modeling_collap.structure import pooled_steps, reordered_scores
 
 LENGTHS = torch.tensor([11, 4, 7])
+SECONDS = torch.tensor([[-1.0, 1.2, 4.0], [3.2, -1.0, -1.0]], dtype=torch.float64)
 STAMPED = "a slow song\n0:00-0:10: a quiet piano\n0:10-0:40: the full band"
 
 
@@ -31,12 +32,26 @@ def inputs(dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
 
 
 def in_loops(
-    features: Tensor, passages: Tensor, places: Tensor, sharpness: Tensor, temperature: float, pool: int
+    features: Tensor,
+    passages: Tensor,
+    places: Tensor,
+    sharpness: Tensor,
+    seconds: Tensor | None = None,
+    *,
+    temperature: float,
+    pool: int,
+    steps_per_second: float = 1.0,
 ) -> float:
     """r_S of one track (T, D) with one text."""
     length, scores = len(features), []
-    for passage, place, k in zip(passages, places.tolist(), sharpness.tolist(), strict=True):
+    times = [-1.0] * len(places) if seconds is None else seconds.tolist()
+    for passage, place, k, time in zip(passages, places.tolist(), sharpness.tolist(), times, strict=True):
         if place < 0:
+            continue
+        if time >= 0:
+            place = time * steps_per_second / length
+        if place > 1:
+            scores.append(0.0)
             continue
         weights, similarities = [], []
         for start in range(0, length, pool):
@@ -60,8 +75,38 @@ def test_equals_the_loops(pool: int) -> None:
             assert float(scores[n, m]) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("pool", [1, 3])
+def test_seconds_are_looked_up_in_every_track(pool: int) -> None:
+    """Tracks of 5.5, 2 and 3.5 s: what a text says of the fourth second is not heard in all of them."""
+    given = inputs() | {"passage_seconds": SECONDS}
+    scores = structure_scores(**given, temperature=4.0, pool=pool, steps_per_second=2.0)
+    for n, length in enumerate(LENGTHS.tolist()):
+        for m in range(2):
+            text = (given[f"passage_{name}"][m] for name in ("embeds", "places", "sharpness", "seconds"))
+            features = given["audio_features"][n, :length]
+            expected = in_loops(features, *text, temperature=4.0, pool=pool, steps_per_second=2.0)
+            assert float(scores[n, m]) == pytest.approx(expected, abs=1e-12)
+    unknown = given | {"passage_seconds": torch.full((2, 3), -1.0, dtype=torch.float64)}
+    torch.testing.assert_close(
+        structure_scores(**unknown, temperature=4.0), structure_scores(**inputs(), temperature=4.0)
+    )
+
+
+def test_a_text_that_is_cut_is_looked_for_where_it_was() -> None:
+    """By its seconds, the first half of a caption lies in the first half of its track."""
+    low, high = torch.eye(4)[:2]
+    track = torch.cat([low.expand(20, 4), high.expand(20, 4)])[None]
+    text = {"passage_embeds": torch.stack([low, low])[None], "passage_places": torch.tensor([[0.25, 0.75]])}
+    text |= {"passage_sharpness": torch.full((1, 2), 1000.0)}
+    relative = structure_scores(track, torch.tensor([40]), **text, temperature=1.0)
+    seconds = torch.tensor([[5.0, 15.0]])
+    absolute = structure_scores(track, torch.tensor([40]), **text, passage_seconds=seconds, temperature=1.0)
+    assert float(relative) == pytest.approx(0.5, abs=1e-3)
+    assert float(absolute) == pytest.approx(1.0, abs=1e-3)
+
+
 def test_padding_never_counts() -> None:
-    given = inputs(torch.float32)
+    given = inputs(torch.float32) | {"passage_seconds": SECONDS.float()}
     scores = structure_scores(**given, temperature=4.0, pool=2)
     for n, length in enumerate(LENGTHS.tolist()):
         alone = given | {"audio_features": given["audio_features"][n : n + 1, :length], "lengths": LENGTHS[n : n + 1]}
@@ -69,7 +114,8 @@ def test_padding_never_counts() -> None:
     spoilt = given["audio_features"].clone()
     spoilt[1, 4:] = torch.nan
     torch.testing.assert_close(structure_scores(**given | {"audio_features": spoilt}, temperature=4.0, pool=2), scores)
-    without = {name: given[name][1:, :2] for name in ("passage_embeds", "passage_places", "passage_sharpness")}
+    names = ("passage_embeds", "passage_places", "passage_sharpness", "passage_seconds")
+    without = {name: given[name][1:, :2] for name in names}
     torch.testing.assert_close(structure_scores(**given | without, temperature=4.0, pool=2)[:, 0], scores[:, 1])
 
 
@@ -120,6 +166,7 @@ def test_pooled_steps_lie_where_they_are_heard() -> None:
         ({"lengths": LENGTHS[:2]}, "lengths"),
         ({"passage_embeds": torch.zeros(2, 3, 5)}, "passage_embeds"),
         ({"passage_places": torch.zeros(2, 2)}, "passage_places"),
+        ({"passage_seconds": torch.zeros(2, 2)}, "passage_seconds"),
         ({"pool": 0}, "pool"),
     ],
 )

@@ -30,6 +30,19 @@ def pieces(text: str) -> list[tuple[str, float]]:
         ("0%-10% a\n10% - 30 % b", [("0%-10% a", 0.05), ("10% - 30 % b", 0.2)]),
         ("**0:00-1:00:** a\n**1:00-4:00:** b", [("**0:00-1:00:** a", 0.125), ("**1:00-4:00:** b", 0.625)]),
         ("[0:00 - 0:30] a\n[0:30 – 1:00] b", [("[0:00 - 0:30] a", 0.25), ("[0:30 – 1:00] b", 0.75)]),
+        # behind a heading, in either brackets
+        (
+            "Calm.\nIntro (0-16 s): a\n**First pre-chorus** [16-64 s]: b",
+            [("Calm.", 0.167), ("Intro (0-16 s): a", 0.125), ("**First pre-chorus** [16-64 s]: b", 0.625)],
+        ),
+        ("Verse (0:00-1:00): a\nEnd (1:00-4:00): b", [("Verse (0:00-1:00): a", 0.125), ("End (1:00-4:00): b", 0.625)]),
+        ("Verse (0-20%): a\nVerse 2 (20-40%): b", [("Verse (0-20%): a", 0.1), ("Verse 2 (20-40%): b", 0.3)]),
+        # but not among what a line says
+        ("A choir (2-3 voices)\nA solo (1-2 bars)", [("A choir (2-3 voices)", 0.25), ("A solo (1-2 bars)", 0.75)]),
+        (
+            "A solo (1-2): a\nA choir of 3 or more (2-3): b",
+            [("A solo (1-2): a", 0.25), ("A choir of 3 or more (2-3): b", 0.75)],
+        ),
         # one stamp alone is no time line, nor are times that run backwards
         ("0:00-0:30: a\nb", [("0:00-0:30: a", 0.25), ("b", 0.75)]),
         ("30-20 a\n20-10 b", [("30-20 a", 0.25), ("20-10 b", 0.75)]),
@@ -37,6 +50,21 @@ def pieces(text: str) -> list[tuple[str, float]]:
 )
 def test_pieces_and_their_places(text: str, expected: list) -> None:
     assert pieces(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Calm.\n**0:00-1:00:** a\n**1:00-4:00:** b", [None, 30.0, 150.0]),
+        ("[0-16 s] a\n[16-64 s] b", [8.0, 40.0]),
+        ("Verse (0:20-1:00): a\nOutro (1:02:00-1:03:00): b", [40.0, 3750.0]),
+        ("**0-20%:** a\n**20-100%:** b", [None, None]),
+        ("0-20%: a\n20-40 s: b", [None, None]),  # which is meant?
+        ("a\nb", [None, None]),
+    ],
+)
+def test_seconds_where_the_stamps_tell(text: str, expected: list) -> None:
+    assert [passage.seconds for passage in split_passages(text)] == expected
 
 
 def test_many_sentences_are_taken_together() -> None:
@@ -52,6 +80,8 @@ def test_many_sentences_are_taken_together() -> None:
         ("**0:17-0:47:** First verse. Soft.", "First verse. Soft."),
         ("- **0-18% - Intro:** a harp", "Intro:** a harp"),
         ("[0:00 - 0:30] a", "a"),
+        ("Verse (0:17-0:47): a harp", "Verse: a harp"),
+        ("**First verse [0-18%]:** a harp", "**First verse:** a harp"),
         ("no stamp at all", "no stamp at all"),
     ],
 )
@@ -71,6 +101,7 @@ def test_every_token_knows_its_passage(backbone: str, side: str) -> None:
             tokens = inputs["input_ids"][row][inputs["passage_ids"][row] == passage]
             # A tokenizer may lose the spaces between words.
             assert processor.tokenizer.decode(tokens).replace(" ", "").strip() == words.replace(" ", "")
+    assert (inputs["passage_seconds"] == -1).all()
     assert (inputs["passage_ids"][inputs["attention_mask"] == 0] == -1).all()
     arrays = processor(text=texts, padding_side=side, return_tensors="np")
     assert (arrays["passage_ids"] == inputs["passage_ids"].numpy()).all()

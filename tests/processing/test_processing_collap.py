@@ -23,7 +23,7 @@ def processor(tokenizer):
 
 def test_text_alone_gives_the_tokens_and_their_passages(processor):
     inputs = processor(text=TEXTS)
-    assert set(inputs) == {"input_ids", "attention_mask", "passage_ids", "passage_places"}
+    assert set(inputs) == {"input_ids", "attention_mask", "passage_ids", "passage_places", "passage_seconds"}
     assert inputs["input_ids"].shape == inputs["attention_mask"].shape
     assert processor.batch_decode(inputs["input_ids"], skip_special_tokens=True) == TEXTS
     assert processor.decode(inputs["input_ids"][0], skip_special_tokens=True) == TEXTS[0]
@@ -32,7 +32,7 @@ def test_text_alone_gives_the_tokens_and_their_passages(processor):
 def test_text_and_audio_may_differ_in_number(processor, sound):
     inputs = processor(text=TEXTS, audio=[sound(1), sound(2), sound(3)], sampling_rate=16000, return_tensors="pt")
     assert set(inputs) == {
-        *("input_ids", "attention_mask", "passage_ids", "passage_places"),
+        *("input_ids", "attention_mask", "passage_ids", "passage_places", "passage_seconds"),
         *("input_features", "input_features_lengths", "fbank", "fbank_lengths"),
     }
     assert len(inputs["input_ids"]) == 2
