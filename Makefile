@@ -26,10 +26,11 @@ SONGBOOK ?= --songwriter 500 --renderings 5 --augment
 songbook: setup  ## songs with exact captions in data/songbook; SONGBOOK="..." sets the builder's options
 	$(BIN)/python -m dataset_scripts.songbook --output data/songbook $(SONGBOOK)
 
-train-mini: songbook  ## train collap-mini by its recipes; the result is runs/collap-mini-varied
+train-mini: songbook  ## train collap-mini by its recipes; the result is runs/collap-mini-varied/mean
 	$(BIN)/accelerate launch --num_cpu_threads_per_process $$(nproc) train.py recipes/collap-mini.yaml
 	$(BIN)/python -m training_collap.average runs/collap-mini/checkpoint-* --output runs/collap-mini/mean
 	$(BIN)/accelerate launch --num_cpu_threads_per_process $$(nproc) train.py recipes/collap-mini-varied.yaml
+	$(BIN)/python -m training_collap.average runs/collap-mini-varied/checkpoint-* --output runs/collap-mini-varied/mean
 
 mini-code: setup  ## bring the code beside collap-mini's weights up to date
 	$(BIN)/python -c "from modeling_collap import CollapModel; from processing_collap import CollapProcessor; \

@@ -50,7 +50,7 @@ def varied(lines: list[Line], rng: np.random.Generator) -> SpannedCaption:
     if shortened:
         kept = np.sort(rng.permutation(len(lines))[: rng.integers(1, len(lines) + 1)])
         lines = [lines[i] for i in kept]
-    # Times are read relative to the last of them, which need not be among the lines any more.
+    # Order negatives take times relative to the last of them, which need not be among the lines any more.
     if shortened or not stamped:
         lines = [Line(without_stamp(line.text), line.span) for line in lines]
         if one_line:

@@ -15,6 +15,7 @@ from dataset_scripts.songbook.songwriter import split_of
 from evaluation_collap.attention_profile import attention_over_time
 from evaluation_collap.timeline import clock
 from modeling_collap import CollapModel, CollapTextFeatures, attention_maps, passage_maps
+from modeling_collap.text_features import passages_of
 from processing_collap import CollapProcessor
 
 MODEL = FOLDER.parents[1] / "checkpoints" / "collap-mini"
@@ -130,12 +131,12 @@ def attention_of_passages(example: Example, *, places: bool = True) -> np.ndarra
     text = example.text
     assert text.passage_places is not None
     present = text.passage_places[0] >= 0
-    _, *passages = text.present().values()
-    embeds, where, sharpness = (rows[0, present] for rows in passages)
+    passages = {name: rows[0, present] for name, rows in passages_of(text).items()}
+    sharpness = passages["passage_sharpness"]
     attention = passage_maps(
         example.features,
-        embeds,
-        where,
+        passages["passage_embeds"],
+        passages["passage_places"],
         sharpness if places else torch.zeros_like(sharpness),
         temperature=example.model.structure_temperature,
         pool=example.model.config.structure_pool,
