@@ -95,6 +95,10 @@ class EmbeddingCache(Scorer):
         return self.scorer.fingerprint
 
     @property
+    def text_fingerprint(self) -> str:
+        return self.scorer.text_fingerprint
+
+    @property
     def protocol(self) -> dict[str, str]:
         return self.scorer.protocol
 
@@ -136,7 +140,7 @@ class EmbeddingCache(Scorer):
         return load_file(self._encode_samples(samples, _digest(samples)))
 
     def encode_text(self, text: str) -> Encoded:
-        file = self._file("texts", _digest(f"{self.scorer.text_fingerprint}{text}".encode()))
+        file = self._file("texts", _digest(f"{self.text_fingerprint}{text}".encode()))
         if not file.exists():
             _save(self.scorer.encode_text(text), file)
         return load_file(file)

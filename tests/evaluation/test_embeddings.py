@@ -70,6 +70,17 @@ def test_another_version_of_a_model_shares_nothing(tmp_path: Path) -> None:
     assert other.tracks_encoded == 2
 
 
+def test_another_way_to_read_texts_leaves_the_tracks(tmp_path: Path) -> None:
+    class OtherReader(FakeScorer):
+        text_fingerprint = "by sentences"
+
+    data, other = rows(2), OtherReader()
+    for scorer in (FakeScorer(), other):
+        cache(tmp_path, scorer).tracks(data)
+        cache(tmp_path, scorer).texts(["low", "high"])
+    assert (other.tracks_encoded, other.texts_encoded) == (0, 2)
+
+
 def test_recordings_count_and_not_their_names(tmp_path: Path) -> None:
     data, scorer = rows(2), FakeScorer()
     renamed = data.map(lambda item: {"id": f"new {item['id']}"})
