@@ -29,12 +29,12 @@ from .store import Near, TrackStore
 
 # Tracks that `add` writes in one commit: a run that is cut short loses no more than these.
 _TRACKS_PER_COMMIT = 64
-# Sequences that a search holds at once: 40 MB of them. Fewer at a time take longer to read.
-_TRACKS_AT_ONCE = 256
+# Sequences that a search holds at once: 80 MB of them. Fewer at a time take longer to read.
+_TRACKS_AT_ONCE = 512
 # Chosen by how many of the exact top ten of 51,300 made tracks a search finds, and what it costs beside scoring all of
 # them: see docs/scaling.md.
 _CANDIDATES = 500
-_SKETCHES_PER_CANDIDATE = 15
+_SKETCHES_PER_CANDIDATE = 12
 _CANDIDATES_PER_RESULT = 10
 
 
