@@ -99,8 +99,8 @@ class CollapScorer(Scorer):
         }
         return digest(parts)
 
-    @property
-    def text_fingerprint(self) -> str:
+    @cached_property
+    def text_fingerprint(self) -> str:  # type: ignore[override]
         # Not of the index: what passages a text has is no matter of its tracks.
         return digest({"passages": inspect.getsource(passages)})
 
