@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer, BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
+from transformers import AutoTokenizer, BatchFeature, PreTrainedConfig, PreTrainedTokenizerBase, ProcessorMixin
 from transformers.tokenization_utils_base import LARGE_INTEGER
 
 from .feature_extraction_collap import CollapFeatureExtractor
@@ -43,7 +43,10 @@ class CollapProcessor(ProcessorMixin):
         code even though this class is already here.
         """
         feature_extractor = CollapFeatureExtractor.from_pretrained(pretrained_model_name_or_path, **kwargs)
-        return cls(feature_extractor, AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **kwargs))
+        # A saved tokenizer names its own class. Without a configuration at hand, AutoTokenizer would read the model's,
+        # and ask to trust the folder's code for it.
+        tokenizer = AutoTokenizer.from_pretrained(pretrained_model_name_or_path, config=PreTrainedConfig(), **kwargs)
+        return cls(feature_extractor, tokenizer)
 
     def __call__(
         self,

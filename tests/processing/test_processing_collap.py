@@ -176,13 +176,15 @@ def test_save_and_load_round_trip(processor, sound, tmp_path):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_loading_ignores_the_models_own_remote_code(processor, tmp_path):
+def test_loading_ignores_the_models_own_remote_code(processor, tmp_path, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda prompt="": pytest.fail(f"asked: {prompt}"))
     processor.save_pretrained(tmp_path)
     config = {
         "model_type": "collap",
         "auto_map": {"AutoConfig": "absent.CollapConfig", "AutoModel": "absent.CollapModel"},
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "absent.py").write_text("raise ImportError")
     loaded = CollapProcessor.from_pretrained(tmp_path)
     assert loaded(text=TEXTS)["input_ids"].equal(processor(text=TEXTS)["input_ids"])
 
