@@ -12,7 +12,9 @@ from datasets import Audio, Dataset, Features, List, Value
 
 SECTION = {"start": Value("float32"), "end": Value("float32"), "label": Value("string"), "caption": Value("string")}
 # Columns that a row may leave empty and a shard may lack: the first shards had only the others.
-NULLABLE = frozenset({"audio", "youtube_id", "audioset_labels", "caption_source", "caption_model", "provenance"})
+NULLABLE = frozenset(
+    {"audio", "youtube_id", "section_tags", "audioset_labels", "caption_source", "caption_model", "provenance"}
+)
 
 
 def dataset_features(*, audio: bool = True, sampling_rate: int | None = None, decode: bool = True) -> Features:
@@ -25,6 +27,8 @@ def dataset_features(*, audio: bool = True, sampling_rate: int | None = None, de
       recording that does not decode.
     - `caption` is the whole text; `global_caption` and the captions of `structure` are its parts, "" where one is not
       given.
+    - `section_tags` names what is heard in each section of `structure`, all that is known of it, where its caption says
+      what it says.
     - `audioset_labels` names the classes of the AudioSet ontology that the clip was labelled with.
     - `source` is the collection that the recording is from; `caption_source` says how its caption came about, and
       `caption_model` which model wrote it. `provenance` tells where both can be had again.
@@ -41,6 +45,7 @@ def dataset_features(*, audio: bool = True, sampling_rate: int | None = None, de
             "caption": Value("string"),
             "global_caption": Value("string"),
             "structure": List(SECTION),
+            "section_tags": List(List(Value("string"))),
             "audioset_labels": List(Value("string")),
             "source": Value("string"),
             "caption_source": Value("string"),
@@ -133,6 +138,11 @@ def check_table(table: pa.Table, name: str, first: int = 0) -> None:
     for field in dataset_features(audio=False):
         if field not in NULLABLE and table[field].null_count:
             fail(field, _first(table[field].is_null()), "null, which only an optional field may be")
+    if "section_tags" in table.column_names:
+        counts, tagged = (pc.list_value_length(table[field]) for field in ("structure", "section_tags"))
+        if pc.any(wrong := pc.fill_null(pc.not_equal(counts, tagged), False)).as_py():
+            i = _first(wrong)
+            fail("section_tags", i, f"tags of {tagged[i]} sections, but `structure` has {counts[i]}")
     durations = table["duration"].to_numpy()
     if (wrong := ~(np.isfinite(durations) & (durations >= 0))).any():
         fail("duration", row := int(wrong.argmax()), f"{durations[row]:g} s is no length")

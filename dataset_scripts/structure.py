@@ -1,6 +1,6 @@
 """Captions of crops: what a row's `structure` says about the seconds that were cut out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 MIN_OVERLAP = 3.0  # seconds: less of a passage is too little to hear what it describes
@@ -11,10 +11,12 @@ Span = tuple[float, float]
 
 
 class Line(NamedTuple):
-    """A line of a caption, and where it is heard; `None` where that is the whole track, or not known."""
+    """A line of a caption, where it is heard (`None` where that is the whole track, or not known), and the tags of its
+    section; `None` where they are not known."""
 
     text: str
     span: Span | None
+    tags: Sequence[str] | None = None
 
 
 def crop_sections(row: Mapping[str, Any], start: float, end: float) -> list[Mapping[str, Any]]:
@@ -43,6 +45,11 @@ def section_line(section: Mapping[str, Any]) -> str:
     return f"{section['label'].capitalize()}: {section['caption']}" if section["label"] else section["caption"]
 
 
+def tags_of_sections(row: Mapping[str, Any]) -> Sequence[Sequence[str] | None]:
+    """The tags of every section of a row, `None` where it has none to tell."""
+    return row.get("section_tags") or [None] * len(row["structure"] or ())
+
+
 def crop_lines(row: Mapping[str, Any], start: float, end: float, *, keep_global: bool = True) -> list[Line]:
     """The caption of `start`-`end` (seconds from the start of the track) of a row in the dataset schema, line by line.
 
@@ -53,11 +60,12 @@ def crop_lines(row: Mapping[str, Any], start: float, end: float, *, keep_global:
     Raises:
         ValueError: the crop is empty.
     """
+    tags = dict(zip((section["start"] for section in row["structure"] or ()), tags_of_sections(row), strict=True))
     lines = []
     for section in crop_sections(row, start, end):
         first, last = max(section["start"], start), min(section["end"], end)
         span = (first - start) / (end - start), (last - start) / (end - start)
-        lines.append(Line(" ".join(section_line(section).split()), span))
+        lines.append(Line(" ".join(section_line(section).split()), span, tags[section["start"]]))
     if (keep_global or not lines) and row["global_caption"]:
         lines.insert(0, Line(" ".join(row["global_caption"].split()), None))
     return lines

@@ -166,6 +166,7 @@ def row(index: int, *, seconds: float = 4.0, split: str = "train", source: str =
         "caption": "\n".join([opening] * (index % 4 < 2) + [f"{section_line(section)}." for section in sections]),
         "global_caption": opening,
         "structure": sections,
+        "section_tags": [["pitch: low", "tones"], ["pitch: high", "tones"]],
         "source": source,
         "licence": "CC0-1.0",
         "split": split,

@@ -1,11 +1,11 @@
 """What a training example says: the caption of a track or a crop, its wording varied, and where each line is heard."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from dataset_scripts.structure import Line, Span
+from dataset_scripts.structure import Line, Span, tags_of_sections
 from processing_collap import split_passages
 from processing_collap.passages import without_stamp
 
@@ -15,10 +15,14 @@ _ONE_LINE_SHARE = 0.25
 
 
 class SpannedCaption(NamedTuple):
-    """A caption and one span for each of its passages, see `processing_collap.split_passages`."""
+    """A caption, and the span and the tags of each of its passages, see `processing_collap.split_passages`.
+
+    Both lists are empty where the text has other passages than it has lines.
+    """
 
     text: str
     spans: list[Span | None]
+    tags: list[Sequence[str] | None]
 
 
 def track_lines(row: Mapping[str, Any]) -> list[Line]:
@@ -34,13 +38,16 @@ def track_lines(row: Mapping[str, Any]) -> list[Line]:
         return [Line(text, None) for text in texts]
     length = row["duration"]
     spans: list[Span | None] = [(section["start"] / length, section["end"] / length) for section in sections]
-    return [Line(text, span) for text, span in zip(texts, [*[None] * opening, *spans], strict=True)]
+    whole = [None] * opening
+    return [Line(*line) for line in zip(texts, [*whole, *spans], [*whole, *tags_of_sections(row)], strict=True)]
 
 
 def as_caption(lines: list[Line]) -> SpannedCaption:
-    """The lines as one text; with spans only where it has a passage for each line."""
-    text, spans = "\n".join(line.text for line in lines), [line.span for line in lines]
-    return SpannedCaption(text, spans if len(split_passages(text)) == len(spans) else [])
+    """The lines as one text; with spans and tags only where it has a passage for each line."""
+    text = "\n".join(line.text for line in lines)
+    if len(split_passages(text)) != len(lines):
+        return SpannedCaption(text, [], [])
+    return SpannedCaption(text, [line.span for line in lines], [line.tags for line in lines])
 
 
 def varied(lines: list[Line], rng: np.random.Generator) -> SpannedCaption:
@@ -52,7 +59,7 @@ def varied(lines: list[Line], rng: np.random.Generator) -> SpannedCaption:
         lines = [lines[i] for i in kept]
     # Order negatives take times relative to the last of them, which need not be among the lines any more.
     if shortened or not stamped:
-        lines = [Line(without_stamp(line.text), line.span) for line in lines]
+        lines = [line._replace(text=without_stamp(line.text)) for line in lines]
         if one_line:
-            return SpannedCaption(" ".join(line.text for line in lines), [])
+            return SpannedCaption(" ".join(line.text for line in lines), [], [])
     return as_caption(lines)

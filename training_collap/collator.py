@@ -10,6 +10,8 @@ from transformers import BatchFeature
 
 from processing_collap import CollapProcessor
 
+from .tags import TagVocabulary
+
 
 @dataclass
 class CollapCollator:
@@ -21,11 +23,14 @@ class CollapCollator:
     Where the examples tell when their passages are heard, the batch has `passage_spans` (n, P, 2), shares of a track's
     length, -1 where that is not known.
 
+    With a vocabulary of `tags` it has `passage_tags` (n, P, C) besides, see `TagVocabulary.rows`.
+
     The batch also carries the examples' `ids`, a list of strings, as its last entry: the model has no such input, but
     whoever finds fault with a batch can name its tracks. Last, because the batch size is read off the first entry.
     """
 
     processor: CollapProcessor
+    tags: TagVocabulary | None = None
 
     def __call__(self, examples: list[dict[str, Any]]) -> BatchFeature:
         texts = [example["caption"] for example in examples]
@@ -43,7 +48,10 @@ class CollapCollator:
             )
         if "spans" in examples[0] and "passage_places" in batch:
             spans = [example["spans"] for example in examples]
-            batch["passage_spans"] = _spans(spans, batch["passage_places"].shape[1])
+            passages = batch["passage_places"].shape[1]
+            batch["passage_spans"] = _spans(spans, passages)
+            if self.tags is not None:
+                batch["passage_tags"] = self.tags.rows([example["tags"] for example in examples], passages)
         if "id" in examples[0]:
             batch["ids"] = [example["id"] for example in examples]
         return batch

@@ -20,6 +20,7 @@ from .feature_store import FeatureStore
 from .objectives import build_objective
 from .recipe import DataSection, Recipe
 from .reports import add_reports, write_metrics
+from .tags import TagVocabulary
 from .task import as_tensors
 from .tracks import CaptionedTracks, TrackStore
 from .trainer import CollapTrainer
@@ -55,7 +56,8 @@ def prepare(recipe: Recipe) -> CollapTrainer:
     check_data(recipe, train_rows, validation_rows)
     model, processor = build(recipe.model, train_rows)
     model.to(arguments.device)  # type: ignore[arg-type]
-    collator = CollapCollator(processor)
+    tags = TagVocabulary.of(train_rows) if recipe.objective.tags else None
+    collator = CollapCollator(processor, tags)
     examples_of = {
         "crop_windows": data.crop_windows,
         "whole_track_share": data.whole_track_share,
@@ -69,7 +71,7 @@ def prepare(recipe: Recipe) -> CollapTrainer:
         center_projections(model, BatchFeature(as_tensors(dict(collator(examples)))))
     return CollapTrainer(
         model=model,
-        objective=build_objective(recipe.objective, model),
+        objective=build_objective(recipe.objective, model, None if tags is None else tags.shares),
         args=arguments,
         processing_class=processor,
         data_collator=collator,

@@ -28,6 +28,7 @@ from .composition import Composition
 from .pop909 import load_pop909
 from .render import AudioFormat, default_soundfont, encode, render, seed_of
 from .songwriter import split_of, write_song
+from .tags import section_tags
 
 SPLITS = ("train", "validation", "test")
 SETTINGS_FILE = "settings.json"
@@ -41,6 +42,7 @@ class SongbookSettings:
     pop909: str | None = None
     songwriter: int = 0  # number of songs written
     renderings: int = 1  # orchestrations of each training song
+    first_rendering: int = 0  # their seeds count from here, so that another songbook can have others of the same songs
     validation_renderings: int = 1  # of each validation and test song
     soundfonts: tuple[str, ...] = ()  # () for the default; each rendering takes one, by its song and seed
     audio_format: AudioFormat = "flac"
@@ -52,6 +54,8 @@ class SongbookSettings:
     def __post_init__(self) -> None:
         if not self.pop909 and self.songwriter < 1:
             raise ValueError("no songs to render: name a POP909 folder or ask for songwriter songs")
+        if self.first_rendering < 0:
+            raise ValueError(f"first_rendering must be at least 0, got {self.first_rendering}")
         for name in ("renderings", "validation_renderings", "rows_per_shard", "rows_per_group", "sampling_rate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -114,6 +118,7 @@ def _row(arrangement: Arrangement, audio: dict[str, Any]) -> dict[str, Any]:
         "caption": caption.caption,
         "global_caption": caption.global_caption,
         "structure": [{"start": p.start, "end": p.end, "label": p.label, "caption": p.caption} for p in passages],
+        "section_tags": section_tags(arrangement),
         "source": composition.source,
         "caption_source": "notes",
         "provenance": f"rendered by dataset_scripts.songbook from {composition.id}",
@@ -192,8 +197,10 @@ def _plan_shards(settings: SongbookSettings) -> dict[str, list[Job]]:
     """Every row to make by the name of its shard; all renderings of a song share its split."""
     jobs: dict[str, list[Job]] = {split: [] for split in SPLITS}
     for song, split in _songs(settings):
-        count = settings.renderings if split == "train" else settings.validation_renderings
-        jobs[split] += [Job(song, seed) for seed in range(count)]
+        first, count = 0, settings.validation_renderings
+        if split == "train":
+            first, count = settings.first_rendering, settings.renderings
+        jobs[split] += [Job(song, seed) for seed in range(first, first + count)]
     shards = {}
     for split, rows in jobs.items():
         total = -(-len(rows) // settings.rows_per_shard)

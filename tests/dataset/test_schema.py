@@ -12,7 +12,7 @@ from dataset_scripts.schema import NULLABLE, check_table, dataset_features, data
 from dataset_scripts.songbook import SongbookSettings, build_songbook
 from dataset_scripts.songbook.build import _plan_shards
 
-LATER = ["youtube_id", "audioset_labels", "caption_source", "caption_model", "provenance"]
+LATER = ["youtube_id", "section_tags", "audioset_labels", "caption_source", "caption_model", "provenance"]
 
 
 def row(name: str = "a", **fields: Any) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def write(path: Path, rows: list[dict[str, Any]], *, without: list[str] | None =
 def test_columns() -> None:
     features = dataset_features()
     assert list(features) == [
-        *("id", "song_id", "youtube_id", "audio", "duration", "caption", "global_caption", "structure"),
+        *("id", "song_id", "youtube_id", "audio", "duration", "caption", "global_caption", "structure", "section_tags"),
         *("audioset_labels", "source", "caption_source", "caption_model", "licence", "provenance", "split"),
     ]
     assert frozenset({*LATER, "audio"}) == NULLABLE
@@ -67,6 +67,15 @@ def test_rows_without_the_nullable_columns_have_null_there() -> None:
     assert data[0]["audio"] is None
     assert data[1]["audio"] == {"bytes": b"RIFF", "path": "b.wav"}
     assert data[1]["structure"] == row()["structure"]
+
+
+def test_tags_stand_beside_the_sections_that_they_are_of() -> None:
+    sections = row()["structure"]
+    tags = [[f"instrument: {i}"] for i in range(len(sections))]
+    data = dataset_from_rows([row(), row("b", section_tags=tags)])
+    assert data["section_tags"] == [None, tags]
+    with pytest.raises(ValueError, match=rf"row 1 \('b'\), field section_tags: tags of {len(tags) + 1} sections"):
+        dataset_from_rows([row(), row("b", section_tags=[*tags, []])])
 
 
 @pytest.mark.parametrize(

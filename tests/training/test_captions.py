@@ -55,6 +55,18 @@ def test_varied_captions_keep_words_and_spans_together() -> None:
     assert (True, 2) not in seen  # the last time that is left would pass for the end of the track
 
 
+def test_tags_go_with_the_lines_of_their_sections() -> None:
+    row = {**ROW, "section_tags": [["instrument: piano"], ["instrument: band"]]}
+    assert as_caption(track_lines(row)).tags == [None, ["instrument: piano"], ["instrument: band"]]
+    assert as_caption(crop_lines(row, 45.0, 80.0, keep_global=False)).tags == [["instrument: band"]]
+    assert as_caption(track_lines(ROW)).tags == [None, None, None]
+    for seed in range(50):
+        caption = varied(track_lines(row), np.random.default_rng(seed))
+        assert len(caption.tags) == len(caption.spans)
+        for span, tags in zip(caption.spans, caption.tags, strict=True):
+            assert tags == {None: None, (0.0, 0.5): ["instrument: piano"], (0.5, 1.0): ["instrument: band"]}[span]
+
+
 def test_the_same_seed_gives_the_same_words() -> None:
     first, again = (varied(track_lines(ROW), np.random.default_rng(5)) for _ in range(2))
     assert first == again

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from modeling_collap import CollapModel, structure_scores
 from training_collap import CaptionedTracks, CollapCollator
-from training_collap.objectives import Objective, ObjectiveSection, build_objective
+from training_collap.objectives import Embeddings, Objective, ObjectiveSection, build_objective
 from training_collap.objectives.contrastive import shuffled
-from training_collap.task import TrainingTask, as_tensors
+from training_collap.tags import TagVocabulary
+from training_collap.task import TrainingTask, as_tensors, split_inputs
 
 N, P, D = 3, 2, 6
+TAGS = TagVocabulary(("pitch: high", "pitch: low"), (0.5, 0.5))
 
 
 def model() -> CollapModel:
@@ -25,9 +27,15 @@ def objective(net: CollapModel, **section: object) -> Objective:
     return build_objective(ObjectiveSection(**section), net)  # type: ignore[arg-type]
 
 
-def songs_batch() -> dict[str, Tensor]:
+def songs_batch(tags: TagVocabulary | None = None) -> dict[str, Tensor]:
     tracks = CaptionedTracks(tiny.rows(3), window_seconds=tiny.WINDOW_SECONDS)
-    return as_tensors(CollapCollator(tiny.processor())([tracks[i] for i in range(3)]))
+    return as_tensors(CollapCollator(tiny.processor(), tags)([tracks[i] for i in range(3)]))
+
+
+def rows_of(task: TrainingTask, batch: dict[str, Tensor]) -> Embeddings:
+    audio, text = split_inputs(batch)
+    texts = task._texts(**text)
+    return {**texts, **task._tracks(texts, **audio)}
 
 
 def test_sections_against_passages_in_loops() -> None:
@@ -60,6 +68,69 @@ def test_no_known_section_is_no_loss_and_no_error() -> None:
     batch = songs_batch()
     batch["passage_spans"].fill_(-1.0)
     loss = task(**batch).loss
+    loss.backward()
+    assert loss.isfinite()
+
+
+def test_tags_in_loops() -> None:
+    torch.manual_seed(0)
+    net = model()
+    size = net.config.projection_dim
+    shares = [0.5, 0.2]
+    tags = build_objective(ObjectiveSection(tags=0.3), net, shares)
+    torch.nn.init.normal_(tags.head.weight)
+    rows = {
+        "scores": torch.randn(N, N),
+        "passage_embeds": torch.randn(N, P, size),
+        "passage_sections": torch.randn(N, P, size),
+        "passage_places": torch.tensor([[0.2, 0.8], [0.5, -1.0], [0.1, 0.9]]),
+        "passage_heard": torch.tensor([[1.0, 1.0], [1.0, 1.0], [0.0, 1.0]]),
+        "passage_tags": torch.tensor([[[1, 0], [0, 0]], [[1, 1], [0, 1]], [[1, 0], [-1, -1]]]).float(),
+    }
+    losses, entropies = [], [-(s * math.log(s) + (1 - s) * math.log(1 - s)) for s in shares]
+    for n, p in [(0, 0), (0, 1), (1, 0)]:
+        for vectors in (rows["passage_sections"], rows["passage_embeds"]):
+            unit = vectors[n, p] / vectors[n, p].norm() * math.sqrt(size)
+            for tag, logit in enumerate(tags.head(unit).tolist()):
+                chance = 1 / (1 + math.exp(-logit))
+                losses.append(-math.log(chance if rows["passage_tags"][n, p, tag] else 1 - chance))
+    expected = (sum(losses) / len(losses)) / (sum(entropies) / len(entropies))
+    base = objective(net)(net, rows).item()
+    assert tags(net, rows).item() == pytest.approx(0.7 * base + 0.3 * expected, abs=1e-5)
+
+
+def test_who_knows_no_more_than_how_frequent_tags_are_has_a_loss_of_one() -> None:
+    net, batch = model(), songs_batch(TAGS)
+    shares = (0.3, 0.05)
+    known = batch["passage_tags"] >= 0
+    batch["passage_tags"] = (
+        torch.tensor(shares).expand_as(known).where(known, -1.0)
+    )  # which is what they are on average
+    task = TrainingTask(net, build_objective(ObjectiveSection(tags=0.5), net, shares))
+    assert task.objective.added(net, rows_of(task, batch)).item() == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("section", [{"tags": 0.5}, {"tags": 0.5, "sections": 0.4, "order_negatives": 2}])
+def test_tags_are_learned_from_sound_and_from_words(section: dict) -> None:
+    """Half of the sections are high and half are low, and both their tones and their captions say so."""
+    net, batch = model(), songs_batch(TAGS)
+    task = TrainingTask(net, build_objective(ObjectiveSection(**section), net, TAGS.shares))
+    optimizer = torch.optim.Adam(task.parameters(), lr=0.01)
+    for _ in range(60):
+        optimizer.zero_grad()
+        task(**batch).loss.backward()
+        optimizer.step()
+    rows = rows_of(task, batch)
+    known = batch["passage_tags"].amin(-1) >= 0
+    for name in ("passage_sections", "passage_embeds"):
+        read = task.objective._read(rows[name][known])
+        assert ((read > 0).float() == batch["passage_tags"][known]).float().mean() > 0.9, name
+
+
+def test_no_known_tag_is_no_loss_and_no_error() -> None:
+    net, batch = model(), songs_batch(TAGS)
+    batch["passage_tags"].fill_(-1.0)
+    loss = TrainingTask(net, build_objective(ObjectiveSection(tags=0.5), net, TAGS.shares))(**batch).loss
     loss.backward()
     assert loss.isfinite()
 

@@ -1,5 +1,6 @@
 """Training objectives: one file each, behind the interface of `base.Objective`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modeling_collap import CollapModel
@@ -11,6 +12,7 @@ from .global_vector import GlobalVectorObjective
 from .sections import SectionObjective
 from .sigmoid import SigmoidObjective
 from .slap import SlapObjective
+from .tags import TagObjective
 
 OBJECTIVES = ("contrastive", "sigmoid", "slap")
 
@@ -24,6 +26,8 @@ class ObjectiveSection:
         content_weighting: kappa of MusCALL's content-aware weighting of the contrastive loss, such as 0.01.
         order_negatives: how many random orders of its own passages each track is told from, in the contrastive loss.
         sections: share of the loss of every passage against the seconds it describes, between 0 (none) and 1.
+        tags: share of the loss of naming what is heard in every section, between 0 (none) and 1; the dataset tells it
+            in its column `section_tags`.
         global_vector: share of CLAP's loss on the mean of each track's time steps, from 0 (none) to 1 (a CLAP).
         audio_self_supervision: share of SimCLR's loss on the audio alone, between 0 (none) and 1.
         target_momentum: of SLAP's slowly following copy.
@@ -33,6 +37,7 @@ class ObjectiveSection:
     content_weighting: float | None = None
     order_negatives: int = 0
     sections: float = 0.0
+    tags: float = 0.0
     global_vector: float = 0.0
     audio_self_supervision: float = 0.0
     target_momentum: float = 0.99
@@ -56,13 +61,18 @@ class ObjectiveSection:
         return self.name != "slap" or self.global_vector > 0 or self.audio_self_supervision > 0
 
 
-def build_objective(section: ObjectiveSection, model: CollapModel) -> Objective:
+def build_objective(
+    section: ObjectiveSection, model: CollapModel, tag_shares: Sequence[float] | None = None
+) -> Objective:
     """The objective that a recipe describes, for this model.
+
+    Args:
+        tag_shares: of the sections that have each tag of the dataset; needed where the recipe has `tags`.
 
     Raises:
         ValueError: if a number is out of its range, or the model has no passages to learn from.
     """
-    for name in ("order_negatives", "sections"):
+    for name in ("order_negatives", "sections", "tags"):
         if getattr(section, name) and not getattr(model.config, "gamma_structure", 0.0):
             raise ValueError(f"objective.{name} needs a model that scores passages: set model.config.gamma_structure.")
     objective: Objective
@@ -74,6 +84,10 @@ def build_objective(section: ObjectiveSection, model: CollapModel) -> Objective:
         objective = ContrastiveObjective(section.content_weighting, section.order_negatives)
     if section.sections:
         objective = SectionObjective(objective, section.sections)
+    if section.tags:
+        if tag_shares is None:
+            raise ValueError("objective.tags needs the tags of a dataset.")
+        objective = TagObjective(objective, section.tags, tag_shares, model.config.projection_dim)
     if section.global_vector:
         objective = GlobalVectorObjective(objective, section.global_vector)
     if section.audio_self_supervision:
