@@ -10,7 +10,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -172,10 +172,12 @@ def _claim(output: Path, settings: SongbookSettings) -> None:
     (output / "data").mkdir(parents=True, exist_ok=True)
     noted, wanted = output / SETTINGS_FILE, json.loads(json.dumps(asdict(settings)))
     if noted.exists():
-        found = json.loads(noted.read_text(encoding="utf-8"))
-        changed = [key for key in wanted if found.get(key) != wanted[key]]
+        # What an earlier version did not note yet was as it is by default.
+        before = json.loads(json.dumps({field.name: field.default for field in fields(SongbookSettings)}))
+        found = before | json.loads(noted.read_text(encoding="utf-8"))
+        changed = [key for key in wanted if found[key] != wanted[key]]
         if changed:
-            difference = ", ".join(f"{key}: {found.get(key)!r} there, {wanted[key]!r} here" for key in changed)
+            difference = ", ".join(f"{key}: {found[key]!r} there, {wanted[key]!r} here" for key in changed)
             raise ValueError(
                 f"{output} holds a songbook built with other settings ({difference}); choose another folder"
             )

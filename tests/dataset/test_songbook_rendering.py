@@ -1,5 +1,6 @@
 """The songbook from composition to parquet: arrangements are truthful and repeatable, sound follows the dynamics."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -205,6 +206,14 @@ def test_parquet_round_trip_and_resume(tmp_path, four_songs, caplog):
     assert [name for name in times if again[name] != times[name]] == [shards[0].name]
     with pytest.raises(ValueError, match=r"other settings.*renderings"):
         build_songbook(tmp_path, replace(settings, renderings=3), workers=1)
+
+    noted = tmp_path / "settings.json"
+    kept = json.loads(noted.read_text())
+    del kept["first_rendering"]  # as versions noted them that did not know it
+    noted.write_text(json.dumps(kept))
+    build_songbook(tmp_path, settings, workers=1)
+    with pytest.raises(ValueError, match=r"first_rendering: 0 there, 2 here"):
+        build_songbook(tmp_path, replace(settings, first_rendering=2), workers=1)
 
 
 def test_a_bad_song_is_skipped_and_reported(tmp_path):
