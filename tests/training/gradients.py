@@ -20,6 +20,8 @@ from training_collap.arguments import CollapTrainingArguments
 from training_collap.gradient_cache import cached_step
 from training_collap.objectives import ObjectiveSection, build_objective
 from training_collap.objectives.sigmoid import SigmoidObjective
+from training_collap.objectives.tags import TagObjective
+from training_collap.tags import TagVocabulary
 from training_collap.task import TrainingTask, as_tensors
 
 PROCESSES = 2
@@ -35,6 +37,13 @@ CASES: dict[str, dict[str, Any]] = {
         "batch": 4,
         "songs": 4,
         "objective": {"sections": 0.3},
+        "model_options": {"gamma_structure": 1.0},
+        "cached_batch_chunk": 1,
+    },
+    "tags": {
+        "batch": 4,
+        "songs": 4,
+        "objective": {"tags": 0.5},
         "model_options": {"gamma_structure": 1.0},
         "cached_batch_chunk": 1,
     },
@@ -74,7 +83,11 @@ def first_step(
         text_config=text, learn_attention_temperature=True, attention_temperature=3.0, **(model_options or {})
     )
     torch.manual_seed(1)
-    loss = build_objective(ObjectiveSection(**(objective or {})), model)
+    section, rows = ObjectiveSection(**(objective or {})), tiny.rows(songs)
+    tags = TagVocabulary.of(rows, least=1) if section.tags else None
+    loss = build_objective(section, model, None if tags is None else tags.shares)
+    if isinstance(loss, TagObjective):  # zeros, as it starts, would hide the gradient of what is behind
+        torch.nn.init.normal_(loss.head.weight)
     processor, recorder = tiny.processor(), _Gradients()
     options = tiny.training_options(
         folder,
@@ -93,8 +106,8 @@ def first_step(
         objective=loss,
         args=CollapTrainingArguments(**options),
         processing_class=processor,
-        data_collator=CollapCollator(processor),
-        train_dataset=CaptionedTracks(tiny.rows(songs), window_seconds=tiny.WINDOW_SECONDS),
+        data_collator=CollapCollator(processor, tags),
+        train_dataset=CaptionedTracks(rows, window_seconds=tiny.WINDOW_SECONDS),
         callbacks=[recorder],
     )
     trainer.train()
