@@ -123,7 +123,7 @@ def test_track_no_longer_than_the_crop_stays_whole(songs: Dataset) -> None:
 
 
 def test_track_without_sections_has_its_global_caption() -> None:
-    song = {**tiny.row(0), "structure": []}
+    song = {**tiny.row(0), "structure": [], "section_tags": []}
     tracks = cropped(dataset_from_rows([song]))
     assert tracks[0]["caption"] == song["global_caption"]
     assert len(tracks[0]["audio"]) == 2 * RATE
