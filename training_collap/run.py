@@ -54,9 +54,9 @@ def prepare(recipe: Recipe) -> CollapTrainer:
     check_settings(recipe)
     train_rows, validation_rows = load_splits(data)
     check_data(recipe, train_rows, validation_rows)
+    tags = TagVocabulary.of(train_rows) if recipe.objective.tags else None
     model, processor = build(recipe.model, train_rows)
     model.to(arguments.device)  # type: ignore[arg-type]
-    tags = TagVocabulary.of(train_rows) if recipe.objective.tags else None
     collator = CollapCollator(processor, tags)
     examples_of = {
         "crop_windows": data.crop_windows,

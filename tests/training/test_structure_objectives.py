@@ -103,9 +103,8 @@ def test_who_knows_no_more_than_how_frequent_tags_are_has_a_loss_of_one() -> Non
     net, batch = model(), songs_batch(TAGS)
     shares = (0.3, 0.05)
     known = batch["passage_tags"] >= 0
-    batch["passage_tags"] = (
-        torch.tensor(shares).expand_as(known).where(known, -1.0)
-    )  # which is what they are on average
+    # As often as they are on average.
+    batch["passage_tags"] = torch.tensor(shares).expand_as(known).where(known, -1.0)
     task = TrainingTask(net, build_objective(ObjectiveSection(tags=0.5), net, shares))
     assert task.objective.added(net, rows_of(task, batch)).item() == pytest.approx(1.0, abs=1e-5)
 
