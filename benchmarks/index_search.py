@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import lance
 import numpy as np
 import torch
+import torch.nn.functional as F
 from rich.progress import track
 from torch import Tensor
 
 from modeling_collap import CollapTextFeatures
 from retrieval_collap.index.rows import records_of
-from retrieval_collap.index.scoring import alignment_with_texts, text_vector
+from retrieval_collap.index.scoring import alignment_with_texts
 
 from .index_tracks import MadeIndex, description, steps_of
 
@@ -59,7 +60,7 @@ def costs(index: MadeIndex, queries: Sequence[int]) -> Costs:
     text = description(queries[0])
     searches, shares, products = [], [], []
     for query, part in zip(track(queries, "searching"), parts, strict=True):
-        vector = text_vector(index.model, description(query)).numpy()
+        vector = F.normalize(index.model.text_vectors(description(query))[0], dim=0).numpy()
         searches.append(_cost(partial(index.search, str(query))))
         shares.append(_cost(partial(_score_rows, index, part, text)))
         products.append(_cost(partial(_nearest, vectors, vector)))

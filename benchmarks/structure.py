@@ -1,7 +1,7 @@
-"""What the structure term costs beside the paper's two.
+"""What the structure term and the global term cost beside the paper's two.
 
-`python -m benchmarks.structure` scores the same tracks and texts with two terms and with three, in turns, in one
-process on one thread, in float32. "time" and "memory" are the three terms' relative to the two's.
+`python -m benchmarks.structure` scores the same tracks and texts with two terms and with all four, in turns, in one
+process on one thread, in float32. "time" and "memory" are those of all terms relative to the two's.
 """
 
 import statistics
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from modeling_collap import alignment_scores, structure_scores
+from modeling_collap import alignment_scores, global_scores, structure_scores
 
 from .comparison import peak_bytes, seconds
 
@@ -34,15 +34,15 @@ def measure(steps: int, backward: bool, tracks: int, texts: int, passages: int, 
     def two() -> Tensor:
         return alignment_scores(audio, lengths, text, kernel_size=500, stride=50).fused
 
-    def three() -> Tensor:
+    def four() -> Tensor:
         structure = structure_scores(audio, lengths, embeds, places, sharpness, temperature=10.0, pool=STEPS_PER_SECOND)
-        return two() + structure
+        return two() + structure + global_scores(audio, lengths, text)
 
     def run(scores: Tensor) -> None:
         if backward:
             scores.sum().backward()
 
-    ways = (lambda: run(two()), lambda: run(three()))
+    ways = (lambda: run(two()), lambda: run(four()))
     for way in ways:  # the warm-up
         way()
     times = [[seconds(way) for way in ways] for _ in range(rounds)]
@@ -64,9 +64,9 @@ def main(
     size: Annotated[int, typer.Option(help="D")] = 512,
     rounds: Annotated[int, typer.Option(help="timed runs of each")] = 5,
 ) -> None:
-    """Time and memory of scoring with three terms relative to two."""
+    """Time and memory of scoring with all terms relative to two."""
     torch.set_num_threads(1)
-    table = Table(title=f"Three terms relative to two: N = {tracks}, M = {texts}, P = {passages}, D = {size}")
+    table = Table(title=f"All four terms relative to two: N = {tracks}, M = {texts}, P = {passages}, D = {size}")
     for heading in ("T", "pass", "two terms", "time", "memory"):
         table.add_column(heading, justify="right")
     for steps in CASES:

@@ -11,12 +11,13 @@ Span = tuple[float, float]
 
 
 class Line(NamedTuple):
-    """A line of a caption, where it is heard (`None` where that is the whole track, or not known), and the tags of its
-    section; `None` where they are not known."""
+    """A line of a caption, where it is heard (`None` where that is the whole track, or not known), the tags of its
+    section, and what the line says without time or heading; `None` where they are not known."""
 
     text: str
     span: Span | None
     tags: Sequence[str] | None = None
+    caption: str | None = None
 
 
 def crop_sections(row: Mapping[str, Any], start: float, end: float) -> list[Mapping[str, Any]]:
@@ -65,9 +66,9 @@ def crop_lines(row: Mapping[str, Any], start: float, end: float, *, keep_global:
     for section in crop_sections(row, start, end):
         first, last = max(section["start"], start), min(section["end"], end)
         span = (first - start) / (end - start), (last - start) / (end - start)
-        lines.append(Line(" ".join(section_line(section).split()), span, tags[section["start"]]))
+        lines.append(Line(" ".join(section_line(section).split()), span, tags[section["start"]], section["caption"]))
     if (keep_global or not lines) and row["global_caption"]:
-        lines.insert(0, Line(" ".join(row["global_caption"].split()), None))
+        lines.insert(0, Line(" ".join(row["global_caption"].split()), None, caption=row["global_caption"]))
     return lines
 
 

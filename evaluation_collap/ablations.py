@@ -39,6 +39,8 @@ STRUCTURE_SWEEP: Sequence[dict[str, Any]] = [
     {"gamma_kernel": paper, "gamma_temporal": paper, "gamma_structure": structure}
     for paper, structure in ((0.5, 0.0), (0.5, 1.0), (0.25, 1.0), (0.1, 1.0), (0.0, 1.0))
 ]
+# The global term beside the others as they are.
+GLOBAL_SWEEP: Sequence[dict[str, Any]] = [{"gamma_global": weight} for weight in (0.0, 0.1, 0.25, 0.5, 1.0)]
 # How many windows of every track are heard; 4 and 10 are the 2 and 5 minutes that the paper's tracks lie between.
 OPENINGS = (1, 2, 4, 10)
 
@@ -132,12 +134,14 @@ def run(
 
 
 def default_sweeps(scorer: CollapScorer) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-    """`SWEEPS` and `STRUCTURE_SWEEP`, where the model weighs these terms; mean pooling has no settings."""
+    """`SWEEPS`, `STRUCTURE_SWEEP` and `GLOBAL_SWEEP` of the terms that the model weighs; mean pooling has none."""
     if isinstance(scorer, MeanPoolingScorer):
         return {}
     config = scorer.model.config
-    structure = {"structure": STRUCTURE_SWEEP} if config.gamma_structure else {}
-    return {**(SWEEPS if config.weighs_frames else {}), **structure}
+    further = {"structure": STRUCTURE_SWEEP} if config.gamma_structure else {}
+    if config.gamma_global:
+        further["global term"] = GLOBAL_SWEEP
+    return {**(SWEEPS if config.weighs_frames else {}), **further}
 
 
 def silence_branch(scorer: CollapScorer, branch: str) -> CollapScorer:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from modeling_collap import attention_maps, passage_maps
+from modeling_collap.structure import pooled_steps
 
 
 class Profile(NamedTuple):
@@ -15,18 +16,22 @@ class Profile(NamedTuple):
     similarity: Tensor  # (T,) cosines
 
 
-def passage_profile(features: Tensor, passage_embeds: Tensor, *, temperature: float, pool: int) -> Profile:
-    """Where the passages of a text fit, on average over them, by what they say and not by their places in the text.
+def passage_profile(
+    features: Tensor, passage_embeds: Tensor, text_vector: Tensor, *, temperature: float, pool: int
+) -> Profile:
+    """Where a text fits by what it says, and not by the places of its passages.
 
     Args:
         features: (T, D) valid time steps of the track.
-        passage_embeds: (P, D).
+        passage_embeds: (P, D); the attention is the mean of theirs.
+        text_vector: (D,), as `CollapModel.text_vectors` returns it; the similarity of a step is its product with this.
         temperature, pool: as in `modeling_collap.structure_scores`.
     """
     without_places = passage_embeds.new_zeros(len(passage_embeds))
     maps = passage_maps(features, passage_embeds, without_places, without_places, temperature=temperature, pool=pool)
-    steps = maps.attention.shape[1]
-    attention, similarity = maps.attention.mean(0) * steps, maps.similarity.mean(0)  # (S,)
+    attention = maps.attention.mean(0) * maps.attention.shape[1]  # (S,)
+    steps, _ = pooled_steps(features[None], torch.tensor([len(features)], device=features.device), pool)  # (1, S, D)
+    similarity = steps[0] @ text_vector.to(steps.dtype)  # (S,)
     return Profile(*(values.repeat_interleave(pool)[: len(features)] for values in (attention, similarity)))
 
 

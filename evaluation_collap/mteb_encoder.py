@@ -21,10 +21,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from modeling_collap import CollapModel
+from modeling_collap import CollapModel, mean_steps
 from processing_collap import CollapProcessor
 from processing_collap.audio_loading import load_tracks
-from training_collap.embeddings import mean_steps
 from training_collap.provenance import weights_digest
 
 from .scorers.collap import load_collap

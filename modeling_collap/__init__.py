@@ -5,10 +5,12 @@ from transformers import AutoConfig, AutoModel
 from .alignment import AlignmentScores, alignment_scores, attention_maps
 from .configuration_collap import BeatsConfig, CollapConfig
 from .contrastive_loss import contrastive_loss
+from .global_score import global_scores, mean_steps
 from .modeling_beats import BeatsModel
 from .modeling_collap import CollapModel, CollapOutput
 from .pipeline_collap import CollapZeroShotAudioClassificationPipeline
-from .structure import PassageMaps, StructuredScores, passage_maps, structure_scores
+from .scores import CollapScores
+from .structure import PassageMaps, passage_maps, structure_scores
 from .text_features import CollapTextFeatures
 
 # Where this package is installed, saved models load without running the code beside their weights.
@@ -22,13 +24,15 @@ __all__ = [
     "CollapConfig",
     "CollapModel",
     "CollapOutput",
+    "CollapScores",
     "CollapTextFeatures",
     "CollapZeroShotAudioClassificationPipeline",
     "PassageMaps",
-    "StructuredScores",
     "alignment_scores",
     "attention_maps",
     "contrastive_loss",
+    "global_scores",
+    "mean_steps",
     "passage_maps",
     "structure_scores",
 ]

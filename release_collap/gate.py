@@ -21,9 +21,8 @@ from yaml import YAMLError
 
 from evaluation_collap.scorers.base import Encoded
 from evaluation_collap.scorers.collap import CollapScorer
-from modeling_collap import CollapModel
+from modeling_collap import CollapModel, mean_steps
 from processing_collap import CollapProcessor
-from training_collap.embeddings import mean_steps
 
 from .cards import unfilled
 from .errors import ReleaseError

@@ -87,7 +87,7 @@ def check_agreement(
         for name, rows in texts.present().items():
             compare("text_features", our_texts[name], rows.numpy())
         scores = exported.score(*ours, our_texts)
-        for name, rows in model.score(features, lengths, texts)._asdict().items():
+        for name, rows in model.score(features, lengths, texts).present().items():
             compare("scores", scores[name], rows.numpy())
     for what, difference in worst.items():
         if not difference <= tolerance:

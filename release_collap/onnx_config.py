@@ -7,10 +7,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from modeling_collap import CollapModel, CollapTextFeatures, alignment_scores, structure_scores
-from modeling_collap.alignment import AlignmentScores
+from modeling_collap import (
+    CollapModel,
+    CollapScores,
+    CollapTextFeatures,
+    alignment_scores,
+    global_scores,
+    structure_scores,
+)
 from modeling_collap.modeling_collap import text_limit
-from modeling_collap.structure import StructuredScores
 from modeling_collap.text_features import passages_of
 
 CONFIG_FILE = "onnx_config.json"
@@ -22,8 +27,8 @@ class OnnxConfig:
 
     Args:
         kernel_size, stride: H and S of eq (1), in time steps.
-        gamma_kernel, gamma_temporal, gamma_structure: weights of the scores in the fused one, eq (7); the last is 0
-            for a model without the structure term.
+        gamma_kernel, gamma_temporal, gamma_structure, gamma_global: weights of the scores in the fused one, eq (7); the
+            third is 0 for a model without the structure term.
         normalization: of eqs (5) and (6), see `alignment_scores`.
         attention_temperature: factor of the similarities inside both attentions.
         structure_temperature: the same inside the structure term's; `None` without it.
@@ -39,6 +44,7 @@ class OnnxConfig:
     gamma_kernel: float
     gamma_temporal: float
     gamma_structure: float
+    gamma_global: float
     normalization: str
     attention_temperature: float
     structure_temperature: float | None
@@ -58,6 +64,7 @@ class OnnxConfig:
             gamma_kernel=config.gamma_kernel,
             gamma_temporal=config.gamma_temporal,
             gamma_structure=config.gamma_structure,
+            gamma_global=config.gamma_global,
             normalization=config.normalization,
             attention_temperature=float(model.attention_temperature),
             structure_temperature=float(model.structure_temperature) if config.gamma_structure else None,
@@ -84,11 +91,8 @@ class OnnxConfig:
     def write(self, folder: Path) -> None:
         (folder / CONFIG_FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
-    def score(
-        self, audio_features: Tensor, lengths: Tensor, text: CollapTextFeatures
-    ) -> AlignmentScores | StructuredScores:
+    def score(self, audio_features: Tensor, lengths: Tensor, text: CollapTextFeatures) -> CollapScores:
         """What `CollapModel.score` gives of the same, each score (N, M)."""
-        passages = None if self.structure_temperature is None else passages_of(text)
         scores = alignment_scores(
             audio_features,
             lengths,
@@ -100,14 +104,16 @@ class OnnxConfig:
             normalization=self.normalization,
             attention_temperature=self.attention_temperature,
         )
-        if passages is None or self.structure_temperature is None:
-            return scores
-        structure = structure_scores(
-            audio_features,
-            lengths,
-            **passages,
-            temperature=self.structure_temperature,
-            pool=self.structure_pool,
-            steps_per_second=self.steps_per_second,
-        )
-        return StructuredScores.of(scores, structure, self.gamma_structure)
+        structure = whole = None
+        if self.structure_temperature is not None:
+            structure = structure_scores(
+                audio_features,
+                lengths,
+                **passages_of(text),
+                temperature=self.structure_temperature,
+                pool=self.structure_pool,
+                steps_per_second=self.steps_per_second,
+            )
+        if self.gamma_global:
+            whole = global_scores(audio_features, lengths, text.text_embeds)
+        return CollapScores.of(scores, structure, whole, self)

@@ -109,8 +109,8 @@ class OnnxCollap:
     def score(
         self, audio_features: ArrayLike, lengths: ArrayLike, text: dict[str, NDArray[Any]]
     ) -> dict[str, NDArray[np.float32]]:
-        """Alignment of tracks and texts, eqs (1)-(7): `kernel`, `temporal`, `structure` (where the model has it) and
-        `fused`, each (N, M). `fused` times `config.logit_factor` are logits.
+        """Alignment of tracks and texts, eqs (1)-(7): `kernel`, `temporal`, `structure` and `whole` (where the model
+        has them) and `fused`, each (N, M). `fused` times `config.logit_factor` are logits.
 
         Args:
             audio_features, lengths: as `get_audio_features` returns them.
@@ -118,7 +118,7 @@ class OnnxCollap:
         """
         features = CollapTextFeatures(**{name: torch.as_tensor(rows) for name, rows in text.items()})
         scores = self.config.score(torch.as_tensor(audio_features), torch.as_tensor(lengths), features)
-        return {name: rows.numpy() for name, rows in scores._asdict().items()}
+        return {name: rows.numpy() for name, rows in scores.present().items()}
 
 
 def _session(graph: Path, providers: Sequence[str], threads: int | None) -> Any:

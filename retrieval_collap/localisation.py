@@ -95,6 +95,7 @@ def locate(
 def locate_passages(
     features: Tensor,
     passage_embeds: Tensor,
+    text_vector: Tensor,
     *,
     kernel_size: int,
     steps_per_second: float,
@@ -103,15 +104,15 @@ def locate_passages(
     duration: float | None = None,
     max_spans: int = 3,
 ) -> Location:
-    """`locate` for a text with passages: attention and similarity are averages over them, see `passage_profile`.
+    """`locate` for a text with passages: see `passage_profile` for attention and similarity.
 
     Args:
-        features: (T, D) valid time steps of the track. passage_embeds: (P, D).
+        features: (T, D) valid time steps of the track. passage_embeds: (P, D). text_vector: (D,).
         kernel_size: least length of a span, in time steps.
         temperature, pool: as in `modeling_collap.structure_scores`.
         steps_per_second, duration, max_spans: as in `locate`.
     """
-    profile = passage_profile(features.float(), passage_embeds.float(), temperature=temperature, pool=pool)
+    profile = passage_profile(features.float(), passage_embeds.float(), text_vector, temperature=temperature, pool=pool)
     return _location(profile, kernel_size, steps_per_second, duration, max_spans)
 
 
@@ -143,6 +144,7 @@ def locate_text(
         return locate_passages(
             features,
             text.passage_embeds[text.passage_places >= 0],  # (P, D)
+            model.text_vectors(text)[0],
             temperature=float(model.structure_temperature),
             pool=framing.structure_pool,
             **spans,

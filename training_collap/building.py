@@ -22,7 +22,9 @@ logger = logging.getLogger(__name__)
 # Fields of `CollapConfig` that no weight depends on; in the encoders' configurations these are the dropout rates.
 _ADJUSTABLE = {
     "attention_temperature",
+    "gamma_global",
     "gamma_kernel",
+    "gamma_structure",
     "gamma_temporal",
     "learn_logit_scale",
     "normalization",
@@ -91,6 +93,9 @@ def _adjust(config: Any, changes: dict[str, Any], name: str, where: str = "model
             _adjust(getattr(config, field), value, name, f"{where}.{field}")
         elif field not in _ADJUSTABLE and "drop" not in field and value != getattr(config, field):
             raise ValueError(f"{where}.{field} cannot be changed to {value!r}: the weights of {name} depend on it.")
+        elif field == "gamma_structure" and bool(value) != bool(config.gamma_structure):
+            there = "has weights for" if config.gamma_structure else "has no weights for"
+            raise ValueError(f"{where}.{field} cannot be changed to {value!r}: {name} {there} the structure term.")
         elif field == "attention_temperature" and config.learn_attention_temperature:
             raise ValueError(f"{where}.{field} has no effect: {name} has learned its own.")
         else:

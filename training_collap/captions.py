@@ -1,6 +1,6 @@
 """What a training example says: the caption of a track or a crop, its wording varied, and where each line is heard."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,14 +15,13 @@ _ONE_LINE_SHARE = 0.25
 
 
 class SpannedCaption(NamedTuple):
-    """A caption, and the span and the tags of each of its passages, see `processing_collap.split_passages`.
+    """A caption, and the line that each of its passages is, see `processing_collap.split_passages`.
 
-    Both lists are empty where the text has other passages than it has lines.
+    There are no lines where the text has other passages.
     """
 
     text: str
-    spans: list[Span | None]
-    tags: list[Sequence[str] | None]
+    lines: list[Line]
 
 
 def track_lines(row: Mapping[str, Any]) -> list[Line]:
@@ -39,15 +38,16 @@ def track_lines(row: Mapping[str, Any]) -> list[Line]:
     length = row["duration"]
     spans: list[Span | None] = [(section["start"] / length, section["end"] / length) for section in sections]
     whole = [None] * opening
-    return [Line(*line) for line in zip(texts, [*whole, *spans], [*whole, *tags_of_sections(row)], strict=True)]
+    captions = [*[row.get("global_caption") or None] * opening, *(section["caption"] or None for section in sections)]
+    return [
+        Line(*line) for line in zip(texts, [*whole, *spans], [*whole, *tags_of_sections(row)], captions, strict=True)
+    ]
 
 
 def as_caption(lines: list[Line]) -> SpannedCaption:
-    """The lines as one text; with spans and tags only where it has a passage for each line."""
+    """The lines as one text; they stay with it only where it has a passage for each."""
     text = "\n".join(line.text for line in lines)
-    if len(split_passages(text)) != len(lines):
-        return SpannedCaption(text, [], [])
-    return SpannedCaption(text, [line.span for line in lines], [line.tags for line in lines])
+    return SpannedCaption(text, lines if len(split_passages(text)) == len(lines) else [])
 
 
 def varied(lines: list[Line], rng: np.random.Generator) -> SpannedCaption:
@@ -61,5 +61,5 @@ def varied(lines: list[Line], rng: np.random.Generator) -> SpannedCaption:
     if shortened or not stamped:
         lines = [line._replace(text=without_stamp(line.text)) for line in lines]
         if one_line:
-            return SpannedCaption(" ".join(line.text for line in lines), [], [])
+            return SpannedCaption(" ".join(line.text for line in lines), [])
     return as_caption(lines)

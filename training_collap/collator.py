@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import BatchFeature
 
+from dataset_scripts.structure import Line
 from processing_collap import CollapProcessor
 
 from .tags import TagVocabulary
@@ -23,7 +24,9 @@ class CollapCollator:
     Where the examples tell when their passages are heard, the batch has `passage_spans` (n, P, 2), shares of a track's
     length, -1 where that is not known.
 
-    With a vocabulary of `tags` it has `passage_tags` (n, P, C) besides, see `TagVocabulary.rows`.
+    With a vocabulary of `tags` it has `passage_tags` (n, P, C) besides, see `TagVocabulary.rows`. With `moments` it has
+    what each passage says, read by itself without time and heading: the processor's outputs (n, P, ...) under names
+    that begin with `moment_`, without a token where that is not known.
 
     The batch also carries the examples' `ids`, a list of strings, as its last entry: the model has no such input, but
     whoever finds fault with a batch can name its tracks. Last, because the batch size is read off the first entry.
@@ -31,6 +34,7 @@ class CollapCollator:
 
     processor: CollapProcessor
     tags: TagVocabulary | None = None
+    moments: bool = False
 
     def __call__(self, examples: list[dict[str, Any]]) -> BatchFeature:
         texts = [example["caption"] for example in examples]
@@ -46,21 +50,40 @@ class CollapCollator:
                 sampling_rate=self.processor.feature_extractor.sampling_rate,
                 return_tensors="pt",
             )
-        if "spans" in examples[0] and "passage_places" in batch:
-            spans = [example["spans"] for example in examples]
+        if "lines" in examples[0] and "passage_places" in batch:
+            lines: list[list[Line]] = [example["lines"] for example in examples]
             passages = batch["passage_places"].shape[1]
-            batch["passage_spans"] = _spans(spans, passages)
+            batch["passage_spans"] = _spans(lines, passages)
             if self.tags is not None:
-                batch["passage_tags"] = self.tags.rows([example["tags"] for example in examples], passages)
+                batch["passage_tags"] = self.tags.rows([[line.tags for line in text] for text in lines], passages)
+            if self.moments:
+                batch.update(self._moments(lines, passages))
         if "id" in examples[0]:
             batch["ids"] = [example["id"] for example in examples]
         return batch
 
+    def _moments(self, lines: list[list[Line]], passages: int) -> dict[str, Tensor]:
+        known = torch.zeros(len(lines), passages, dtype=torch.bool)
+        captions = []
+        for row, text in zip(known, lines, strict=True):
+            for passage, line in enumerate(text):
+                if line.caption is not None:
+                    row[passage] = True
+                    captions.append(line.caption)
+        # The processor takes no empty list, and what it makes of this is left out.
+        inputs = self.processor(text=captions or ["nothing"], return_tensors="pt")
+        moments = {}
+        for name, values in inputs.items():
+            rows = values.new_zeros(len(lines), passages, *values.shape[1:])
+            rows[known] = values[: len(captions)]
+            moments[f"moment_{name}"] = rows
+        return moments
 
-def _spans(spans: list[list[tuple[float, float] | None]], passages: int) -> Tensor:
-    rows = torch.full((len(spans), passages, 2), -1.0)
-    for row, found in zip(rows, spans, strict=True):
-        for passage, span in enumerate(found):
-            if span is not None:
-                row[passage] = torch.tensor(span)
+
+def _spans(lines: list[list[Line]], passages: int) -> Tensor:
+    rows = torch.full((len(lines), passages, 2), -1.0)
+    for row, text in zip(rows, lines, strict=True):
+        for passage, line in enumerate(text):
+            if line.span is not None:
+                row[passage] = torch.tensor(line.span)
     return rows

@@ -57,7 +57,7 @@ def prepare(recipe: Recipe) -> CollapTrainer:
     tags = TagVocabulary.of(train_rows) if recipe.objective.tags else None
     model, processor = build(recipe.model, train_rows)
     model.to(arguments.device)  # type: ignore[arg-type]
-    collator = CollapCollator(processor, tags)
+    collator = CollapCollator(processor, tags, moments=recipe.objective.moments > 0)
     examples_of = {
         "crop_windows": data.crop_windows,
         "whole_track_share": data.whole_track_share,

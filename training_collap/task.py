@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 from transformers.utils import ModelOutput
 
-from modeling_collap import CollapConfig, CollapModel, CollapTextFeatures
+from modeling_collap import CollapConfig, CollapModel, CollapTextFeatures, mean_steps
 
-from .embeddings import mean_steps
 from .gathering import gather_passages, gather_rows, own_rows
 from .objectives import Embeddings, Objective
 
@@ -108,7 +107,7 @@ def split_inputs(batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str,
 
     Among those of the audio are the numbers of the tracks' own texts among the texts of all processes, `pairs`.
     """
-    text = {name: batch[name] for name in _TEXT_INPUTS if name in batch}
+    text = {name: rows for name, rows in batch.items() if name in _TEXT_INPUTS or name.startswith("moment_")}
     audio = {name: rows for name, rows in batch.items() if name not in text}
     return {**audio, "pairs": own_rows(len(batch["input_ids"]), batch["input_ids"].device)}, text
 

@@ -105,8 +105,7 @@ class CaptionedTracks(TorchDataset):
             lines = crop_lines(row, start, end, keep_global=with_global)
         words = np.random.default_rng((self.seed, self.epoch, index, 1))
         caption = varied(lines, words) if words.random() < self.vary_captions else as_caption(lines)
-        example: dict[str, Any] = {"id": row["id"], "caption": caption.text}
-        example |= {"spans": caption.spans, "tags": caption.tags}
+        example: dict[str, Any] = {"id": row["id"], "caption": caption.text, "lines": caption.lines}
         if self.features is not None:
             example["features"] = self.features.read(index, *(crop or ()))
         else:

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from modeling_collap import CollapModel, CollapTextFeatures, contrastive_loss
+from modeling_collap import CollapModel, CollapTextFeatures, contrastive_loss, mean_steps
 
-from .embeddings import mean_steps
 from .epochs import EpochTeller
 from .gradient_cache import cached_step
 from .grouped_batches import GroupedBatches

@@ -16,9 +16,8 @@ from torch import Tensor
 from transformers import PreTrainedConfig
 from transformers.tokenization_utils_base import LARGE_INTEGER
 
-from modeling_collap import CollapConfig, CollapModel, CollapTextFeatures
+from modeling_collap import CollapConfig, CollapModel, CollapTextFeatures, mean_steps
 from processing_collap import CollapProcessor, passages
-from training_collap.embeddings import mean_steps
 from training_collap.provenance import extraction_settings, weights_digest
 
 from ..attention_profile import attention_over_time, passage_profile
@@ -31,6 +30,7 @@ SCORE_SETTINGS = (
     "gamma_kernel",
     "gamma_temporal",
     "gamma_structure",
+    "gamma_global",
     "normalization",
     "attention_temperature",
 )
@@ -41,7 +41,7 @@ _SIMILARITIES = 2**25
 
 class CollapScorer(Scorer):
     """The fused alignment score of eq (7); its relevance is the temporal attention of eq (4), or, of a model with the
-    structure term, the similarity with the text's passages, see `passage_profile`.
+    structure term, the similarity with what `CollapModel.text_vectors` makes of the text.
 
     Args:
         model: moved to evaluation mode; encodings are made on its device.
@@ -127,13 +127,18 @@ class CollapScorer(Scorer):
     @property
     def _score_in_words(self) -> str:
         config = self.model.config
-        if not config.weighs_frames:
-            return f"the structure term, over steps of {config.structure_pool / config.steps_per_second:g} s"
-        structure = " and the structure term" if config.gamma_structure else ""
-        return (
-            f"fused alignment score (eq 7){structure}, with kernels of {config.seconds_per_kernel:g} s every "
-            f"{config.seconds_per_stride:g} s and {config.normalization} normalisation"
-        )
+        terms = []
+        if config.weighs_frames:
+            terms.append(
+                f"the fused alignment score (eq 7), with kernels of {config.seconds_per_kernel:g} s every "
+                f"{config.seconds_per_stride:g} s and {config.normalization} normalisation"
+            )
+        if config.gamma_structure:
+            terms.append(f"the structure term, over steps of {config.structure_pool / config.steps_per_second:g} s")
+        if config.gamma_global:
+            terms.append("the cosine with the mean of all time steps")
+        weights = (config.gamma_structure, config.gamma_global)
+        return ", and ".join(terms) + (f", {weights[0]:g} to {weights[1]:g}" if all(weights) else "")
 
     @torch.inference_mode()
     def encode_track(self, samples: np.ndarray) -> Encoded:
@@ -167,6 +172,7 @@ class CollapScorer(Scorer):
             profile = passage_profile(
                 track["features"],
                 text["passage_embeds"][text["passage_places"] >= 0],
+                self.model.text_vectors(_together([text]))[0],
                 temperature=float(self.model.structure_temperature),
                 pool=config.structure_pool,
             )

@@ -17,22 +17,6 @@ from .compression import STEPS_PER_SKETCH_STEP, SequenceCodec, rotated
 _ELEMENTS = 2**20
 
 
-def text_vector(model: CollapModel, text: CollapTextFeatures) -> Tensor:
-    """What one text is looked for with among the tracks' global vectors: (D,), of unit length.
-
-    Were all attentions of the fused score even, it would be the product of this vector with the mean of the track's
-    steps, but for a factor: the text's embedding and the mean of its passages', each unit vectors and weighted as their
-    terms are. So the candidates that it finds are those of the score itself to first order, and of a model without the
-    structure term it is the text's embedding.
-    """
-    config = model.config
-    vector = (config.gamma_kernel + config.gamma_temporal) * F.normalize(text.text_embeds[0].float(), dim=0)
-    if text.passage_embeds is not None and text.passage_places is not None and config.gamma_structure:
-        passages = text.passage_embeds[0, text.passage_places[0] >= 0].float()  # (P, D)
-        vector = vector + config.gamma_structure * F.normalize(passages, dim=1).mean(0)
-    return F.normalize(vector, dim=0)
-
-
 @torch.inference_mode()
 def alignment_with_texts(
     model: CollapModel, codec: SequenceCodec, records: Sequence[bytes], texts: CollapTextFeatures
@@ -64,8 +48,9 @@ def sketch_scores(
 ) -> Tensor:
     """About what the fused scores (N,) of tracks with one text are, by their sketches; for models that score passages.
 
-    The passages are held against the sketch as if it were the sequence. For the two other terms stands what they come
-    to if their attention is even: the mean cosine of the text with all steps of the sketch.
+    The passages are held against the sketch as if it were the sequence. For the paper's two terms stands what they come
+    to if their attention is even: the mean cosine of the text with all steps of the sketch. The global term is about
+    that, too, but for the length of the mean, and the last step counts in full.
     """
     config = model.config
     text = text.to("cpu").float()  # most of the work is reading
@@ -85,7 +70,8 @@ def sketch_scores(
         model.structure_temperature.item(),
     )[:, 0]  # (N,)
     whole = cosines[..., -1].sum(1) / lengths  # (N,)
-    return config.gamma_structure * structure + (config.gamma_kernel + config.gamma_temporal) * whole
+    of_text = config.gamma_kernel + config.gamma_temporal + config.gamma_global
+    return config.gamma_structure * structure + of_text * whole
 
 
 @torch.inference_mode()

@@ -13,9 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from evaluation_collap.scorers.collap import load_collap
-from modeling_collap import CollapModel, CollapTextFeatures
+from modeling_collap import CollapModel, CollapTextFeatures, mean_steps
 from processing_collap import CollapProcessor, load_audio
-from training_collap.embeddings import mean_steps
 
 from ..library import AudioSource, Failure, embed_text
 from ..localisation import Location, locate_text
@@ -23,7 +22,7 @@ from .metadata import Metadata
 from .reading import FileReader, ReadFile
 from .results import IndexInfo, IndexMatch, TextMatch, ranked_texts, ranked_tracks
 from .rows import IndexedTrack
-from .scoring import alignment_with_texts, likeness, sketch_scores, text_vector
+from .scoring import alignment_with_texts, likeness, sketch_scores
 from .settings import IndexSettings
 from .store import Near, TrackStore
 
@@ -224,7 +223,7 @@ class TrackIndex:
         """
         embedded = self._embedded(text)
         passages = self.model.config.gamma_structure > 0
-        vector = text_vector(self.model, embedded).numpy()
+        vector = F.normalize(self.model.text_vectors(embedded)[0], dim=0).numpy()
         nearest = self.store.nearest(vector, count * (_SKETCHES_PER_CANDIDATE if passages else 1), where)
         if not passages or len(nearest) <= count:
             return nearest

@@ -35,6 +35,7 @@ TINY: dict[str, dict[str, Any]] = {
         "beats_config": tiny.beats_config(num_hidden_layers=1),
         "whisper_config": None,
         "gamma_structure": 1.0,
+        "gamma_global": 0.5,
         "learn_attention_temperature": True,
         "windows_per_chunk": 2,
     },
@@ -114,7 +115,7 @@ def test_features_and_scores_are_those_of_torch(
     assert our_texts.keys() == texts.present().keys()
     for field, rows in texts.present().items():
         np.testing.assert_allclose(our_texts[field], rows, atol=1e-4, rtol=1e-5)  # sharpness is large, and relative
-    scores = exported.model.score(features, lengths, texts)._asdict()
+    scores = exported.model.score(features, lengths, texts).present()
     our_scores = exported.runner.score(ours, our_lengths, our_texts)
     assert our_scores.keys() == scores.keys()
     for field, rows in scores.items():

@@ -47,6 +47,13 @@ CASES: dict[str, dict[str, Any]] = {
         "model_options": {"gamma_structure": 1.0},
         "cached_batch_chunk": 1,
     },
+    "moments": {
+        "batch": 4,
+        "songs": 4,
+        "objective": {"moments": 0.5},
+        "model_options": {"gamma_structure": 1.0, "gamma_global": 0.5},
+        "cached_batch_chunk": 1,
+    },
     "slap": {"batch": 4, "songs": 4, "objective": {"name": "slap"}},
 }
 
@@ -106,7 +113,7 @@ def first_step(
         objective=loss,
         args=CollapTrainingArguments(**options),
         processing_class=processor,
-        data_collator=CollapCollator(processor, tags),
+        data_collator=CollapCollator(processor, tags, moments=section.moments > 0),
         train_dataset=CaptionedTracks(rows, window_seconds=tiny.WINDOW_SECONDS),
         callbacks=[recorder],
     )

@@ -51,6 +51,7 @@ REFUSED = [
     ({"text_config": {"n_layers": 1}}, "text_config.n_layers is unknown .did you mean 'n_layer'"),
     ({"whisper_config": None}, "model.config.whisper_config cannot be changed to None"),
     ({"text_pooling": "last"}, "model.config.text_pooling cannot be changed"),
+    ({"gamma_structure": 0.5}, "has no weights for the structure term"),
 ]
 
 
@@ -63,6 +64,15 @@ def test_other_changes_of_a_saved_model_raise(saved: Path, changes: dict, messag
 def test_values_that_are_those_of_the_model_are_no_change(saved: Path) -> None:
     model, _ = build(section(saved, config=tiny.collap_options(text_pooling="mean")), tiny.rows(2))
     assert model.config.projection_dim == 24
+
+
+def test_terms_of_the_score_can_be_weighed_anew(tmp_path: Path) -> None:
+    tiny.model(gamma_structure=1.0).save_pretrained(tmp_path)
+    tiny.processor().save_pretrained(tmp_path)
+    model, _ = build(section(tmp_path, config={"gamma_structure": 0.2, "gamma_global": 0.8}), tiny.rows(2))
+    assert (model.config.gamma_structure, model.config.gamma_global) == (0.2, 0.8)
+    with pytest.raises(ValueError, match=r"cannot be changed to 0\.0: .* has weights for the structure term"):
+        build(section(tmp_path, config={"gamma_structure": 0.0}), tiny.rows(2))
 
 
 def test_a_learned_temperature_cannot_be_set(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import tiny
 import torch
 from torch import Tensor
 
-from training_collap.embeddings import mean_steps
+from modeling_collap import mean_steps
 from training_collap.objectives import ObjectiveSection, build_objective
 from training_collap.objectives.audio_self_supervision import distorted_view, simclr_loss
 from training_collap.objectives.contrastive import content_weights

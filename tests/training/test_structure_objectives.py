@@ -27,9 +27,9 @@ def objective(net: CollapModel, **section: object) -> Objective:
     return build_objective(ObjectiveSection(**section), net)  # type: ignore[arg-type]
 
 
-def songs_batch(tags: TagVocabulary | None = None) -> dict[str, Tensor]:
+def songs_batch(tags: TagVocabulary | None = None, *, moments: bool = False) -> dict[str, Tensor]:
     tracks = CaptionedTracks(tiny.rows(3), window_seconds=tiny.WINDOW_SECONDS)
-    return as_tensors(CollapCollator(tiny.processor(), tags)([tracks[i] for i in range(3)]))
+    return as_tensors(CollapCollator(tiny.processor(), tags, moments)([tracks[i] for i in range(3)]))
 
 
 def rows_of(task: TrainingTask, batch: dict[str, Tensor]) -> Embeddings:
@@ -236,3 +236,75 @@ def test_a_model_without_passages_cannot_learn_from_them(section: dict) -> None:
 def test_settings_that_make_no_sense(section: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         objective(model(), **section)
+
+
+def moment_task(**options: float) -> TrainingTask:
+    net = tiny.model(gamma_structure=1.0, gamma_global=0.5, seconds_per_structure_step=0.2, **options)
+    return TrainingTask(net, objective(net, moments=0.5))
+
+
+def test_moments_in_loops() -> None:
+    torch.manual_seed(0)
+    net = model()
+    moments = objective(net, moments=0.3)
+    rows = {
+        "scores": torch.randn(N, N),
+        "passage_moments": torch.randn(N, P, D),
+        "passage_told": torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0]]),
+        "passage_moments_heard": torch.randn(N, P, D),
+    }
+    known = [(0, 0), (0, 1), (1, 0), (2, 1)]
+    sounds, words = rows["passage_moments_heard"], rows["passage_moments"]
+    logits = torch.tensor([[F.cosine_similarity(sounds[a], words[b], dim=0) / 0.07 for b in known] for a in known])
+    both = logits.logsumexp(0) + logits.logsumexp(1)
+    expected = float((both / 2 - logits.diagonal()).mean())
+    base = objective(net)(net, rows).item()
+    assert moments(net, rows).item() == pytest.approx(0.7 * base + 0.3 * expected, abs=1e-5)
+
+
+@torch.no_grad()
+def test_a_moment_is_what_its_caption_says_by_itself() -> None:
+    """The opening line against the whole track, and every section's caption against its seconds."""
+    task, batch = moment_task(), songs_batch(moments=True)
+    net, song = task.model, tiny.rows(3)[0]
+    rows = rows_of(task, batch)
+    said = [song["global_caption"], *(section["caption"] for section in song["structure"])]
+    expected = net.text_vectors(net.encode_text(**tiny.processor()(text=said, return_tensors="pt")))
+    assert rows["passage_told"][0].tolist() == [1, 1, 1]
+    torch.testing.assert_close(rows["passage_moments"][0], expected, atol=1e-5, rtol=1e-4)
+    features, lengths = net.get_audio_features(**batch)
+    steps = F.normalize(features[0, : lengths[0]].view(15, 10, -1).mean(1), dim=-1)
+    for heard, part in zip(rows["passage_moments_heard"][0], (steps, steps[:7], steps[7:]), strict=True):
+        assert F.cosine_similarity(heard, part.sum(0), dim=0) > 0.99
+
+
+def test_moments_are_learned() -> None:
+    """Captions and tones of a section are both high or both low: by itself a caption then finds its half of a song."""
+    task, batch = moment_task(), songs_batch(moments=True)
+    optimizer = torch.optim.Adam(task.parameters(), lr=0.01)
+    losses = []
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = task(**batch).loss
+        loss.backward()
+        losses.append(loss.item())
+        optimizer.step()
+    assert losses[-1] < 0.5 * losses[0]
+    with torch.no_grad():
+        rows = rows_of(task, batch)
+    for song, spans in enumerate(batch["passage_spans"]):
+        heard, said = (rows[name][song, spans[:, 0] >= 0] for name in ("passage_moments_heard", "passage_moments"))
+        assert (F.normalize(heard, dim=-1) @ F.normalize(said, dim=-1).T).argmax(0).tolist() == [0, 1]
+
+
+def test_a_batch_in_which_nothing_is_told_has_no_moments() -> None:
+    task, batch = moment_task(), songs_batch(moments=True)
+    batch["moment_attention_mask"].zero_()
+    loss = task(**batch).loss
+    loss.backward()
+    assert loss.isfinite()
+    tracks = CaptionedTracks(tiny.rows(3), window_seconds=tiny.WINDOW_SECONDS)
+    untold = [{**tracks[i], "lines": []} for i in range(3)]
+    nothing = as_tensors(CollapCollator(tiny.processor(), moments=True)(untold))
+    assert not nothing["moment_attention_mask"].any()
+    assert task(**nothing).loss.isfinite()

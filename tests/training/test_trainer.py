@@ -198,7 +198,7 @@ class FixedBatch(torch.utils.data.Dataset):
     def __init__(self) -> None:
         tracks = CaptionedTracks(tiny.rows(4))
         self.examples = [
-            {**tracks[index], "caption": caption, "spans": []} for index, caption in enumerate(tiny.CAPTIONS)
+            {**tracks[index], "caption": caption, "lines": []} for index, caption in enumerate(tiny.CAPTIONS)
         ]
 
     def __len__(self) -> int:

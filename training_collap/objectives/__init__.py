@@ -9,6 +9,7 @@ from .audio_self_supervision import AudioSelfSupervision
 from .base import Embeddings, Objective
 from .contrastive import ContrastiveObjective
 from .global_vector import GlobalVectorObjective
+from .moments import MomentObjective
 from .sections import SectionObjective
 from .sigmoid import SigmoidObjective
 from .slap import SlapObjective
@@ -26,6 +27,8 @@ class ObjectiveSection:
         content_weighting: kappa of MusCALL's content-aware weighting of the contrastive loss, such as 0.01.
         order_negatives: how many random orders of its own passages each track is told from, in the contrastive loss.
         sections: share of the loss of every passage against the seconds it describes, between 0 (none) and 1.
+        moments: share of the loss of every section's caption, read by itself, against the seconds it describes, between
+            0 (none) and 1.
         tags: share of the loss of naming what is heard in every section, between 0 (none) and 1; the dataset tells it
             in its column `section_tags`.
         global_vector: share of CLAP's loss on the mean of each track's time steps, from 0 (none) to 1 (a CLAP).
@@ -37,6 +40,7 @@ class ObjectiveSection:
     content_weighting: float | None = None
     order_negatives: int = 0
     sections: float = 0.0
+    moments: float = 0.0
     tags: float = 0.0
     global_vector: float = 0.0
     audio_self_supervision: float = 0.0
@@ -72,7 +76,7 @@ def build_objective(
     Raises:
         ValueError: if a number is out of its range, or the model has no passages to learn from.
     """
-    for name in ("order_negatives", "sections", "tags"):
+    for name in ("order_negatives", "sections", "moments", "tags"):
         if getattr(section, name) and not getattr(model.config, "gamma_structure", 0.0):
             raise ValueError(f"objective.{name} needs a model that scores passages: set model.config.gamma_structure.")
     objective: Objective
@@ -84,6 +88,8 @@ def build_objective(
         objective = ContrastiveObjective(section.content_weighting, section.order_negatives)
     if section.sections:
         objective = SectionObjective(objective, section.sections)
+    if section.moments:
+        objective = MomentObjective(objective, section.moments)
     if section.tags:
         if tag_shares is None:
             raise ValueError("objective.tags needs the tags of a dataset.")

@@ -4,9 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from modeling_collap import CollapModel
+from modeling_collap import CollapModel, mean_steps
 
-from ..embeddings import mean_steps
 from .base import AddedObjective, Embeddings, Objective
 
 _TEMPERATURE = 0.1

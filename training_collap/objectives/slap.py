@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from modeling_collap import CollapModel, CollapTextFeatures
+from modeling_collap import CollapModel, CollapTextFeatures, mean_steps
 
-from ..embeddings import mean_steps
 from .base import Embeddings, Objective
 
 
