@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 from transformers import initialization as init
@@ -14,8 +15,10 @@ from .alignment import AlignmentScores, alignment_scores
 from .audio_encoder import CollapAudioEncoder
 from .configuration_collap import BeatsConfig, CollapConfig
 from .contrastive_loss import contrastive_loss
+from .global_score import global_scores
 from .modeling_beats import BeatsModel
-from .structure import StructuredScores, structure_scores
+from .scores import CollapScores, further_terms
+from .structure import structure_scores
 from .text_features import CollapTextFeatures, as_text_features, passages_of, pool_passages, pool_texts
 
 # CLIP's bound (arXiv 2103.00020): beyond a factor of 100 training is unstable.
@@ -31,7 +34,7 @@ class CollapOutput(ModelOutput):
 
     Args:
         loss: contrastive loss, eq (8); only with `return_loss=True`.
-        logits_per_audio: (N, M), the fused scores of eq (7) (and the structure term) times the logit scale.
+        logits_per_audio: (N, M), the fused scores of eq (7), further terms included, times the logit scale.
         logits_per_text: (M, N), their transpose.
         audio_features: (N, T, D), the fused sequences; steps at or past `lengths` mean nothing.
         lengths: (N,), in time steps.
@@ -292,7 +295,7 @@ class CollapModel(CollapPreTrainedModel):
 
     def score(
         self, audio_features: Tensor, lengths: Tensor, text: Tensor | CollapTextFeatures, *, pool: int = 1
-    ) -> AlignmentScores | StructuredScores:
+    ) -> CollapScores:
         """Alignment of encoded tracks and texts with this model's settings, eqs (1)-(7); each score is (N, M).
 
         Args:
@@ -308,7 +311,7 @@ class CollapModel(CollapPreTrainedModel):
         config = self.config
         framing = self.framing(pool)
         features = as_text_features(text)
-        structure = self._structure_scores(audio_features, lengths, features, pool) if config.gamma_structure else None
+        structure, whole = self._further_scores(audio_features, lengths, features, pool)
         scores = alignment_scores(
             audio_features,
             lengths,
@@ -324,7 +327,7 @@ class CollapModel(CollapPreTrainedModel):
             # Of these sums, eq (5) is divided by H, and eq (6) is over H softmaxes: both count steps of the model.
             kernel, temporal = scores.kernel / pool, scores.temporal * pool
             scores = AlignmentScores(kernel, temporal, config.gamma_kernel * kernel + config.gamma_temporal * temporal)
-        return scores if structure is None else StructuredScores.of(scores, structure, config.gamma_structure)
+        return CollapScores.of(scores, structure, whole, config)
 
     def fused_score(
         self, audio_features: Tensor, lengths: Tensor, text: Tensor | CollapTextFeatures, *, pool: int = 1
@@ -332,18 +335,47 @@ class CollapModel(CollapPreTrainedModel):
         """r of eq (7) and nothing else, (N, M): the `fused` of `score`, but terms without weight are not computed."""
         if self.config.weighs_frames:
             return self.score(audio_features, lengths, text, pool=pool).fused
-        structure = self._structure_scores(audio_features, lengths, as_text_features(text), pool)
-        return self.config.gamma_structure * structure
+        return further_terms(*self._further_scores(audio_features, lengths, as_text_features(text), pool), self.config)
 
-    def _structure_scores(self, audio_features: Tensor, lengths: Tensor, text: CollapTextFeatures, pool: int) -> Tensor:
-        return structure_scores(
-            audio_features,
-            lengths,
-            **passages_of(text),
-            temperature=self.structure_temperature,
-            pool=self.framing(pool).structure_pool,
-            steps_per_second=self.config.steps_per_second / pool,
-        )
+    def _further_scores(
+        self, audio_features: Tensor, lengths: Tensor, text: CollapTextFeatures, pool: int
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """r_S and r_G, each (N, M), or `None` without weight."""
+        config, framing = self.config, self.framing(pool)
+        structure = whole = None
+        if config.gamma_structure:
+            structure = structure_scores(
+                audio_features,
+                lengths,
+                **passages_of(text),
+                temperature=self.structure_temperature,
+                pool=framing.structure_pool,
+                steps_per_second=config.steps_per_second / pool,
+            )
+        if config.gamma_global:
+            whole = global_scores(audio_features, lengths, text.text_embeds)
+        return structure, whole
+
+    def text_vectors(self, text: Tensor | CollapTextFeatures) -> Tensor:
+        """What each text is looked for with in a single moment, or in the mean of a track: (M, D).
+
+        Were all attentions of the fused score even, it would be the product of this vector with the mean of the track's
+        unit steps, but for a factor. It is the mean of the text's embedding and the mean of its passages', each of
+        unit length and weighted as their terms are; of the paper's model, the text's embedding.
+
+        Args:
+            text: as in `score`.
+        """
+        config, text = self.config, as_text_features(text)
+        of_text = config.gamma_kernel + config.gamma_temporal + config.gamma_global
+        vectors = of_text * F.normalize(text.text_embeds.float(), dim=-1)
+        if not config.gamma_structure:
+            return vectors / of_text
+        passages = passages_of(text)
+        there = passages["passage_places"] >= 0  # (M, P)
+        units = F.normalize(passages["passage_embeds"].float(), dim=-1)  # (M, P, D)
+        means = units.masked_fill(~there[..., None], 0.0).sum(1) / there.sum(1, keepdim=True).clamp(min=1)
+        return (vectors + config.gamma_structure * means) / (of_text + config.gamma_structure)
 
     def forward(
         self,

@@ -20,22 +20,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .alignment import AlignmentScores
-
-
-class StructuredScores(NamedTuple):
-    """`AlignmentScores` of a model that scores passages, too; each (N, M)."""
-
-    kernel: Tensor  # r_K, eq 5
-    temporal: Tensor  # r_T, eq 6
-    structure: Tensor  # r_S
-    fused: Tensor  # r, eq 7 with the third term
-
-    @classmethod
-    def of(cls, scores: AlignmentScores, structure: Tensor, gamma_structure: float) -> "StructuredScores":
-        """The two terms with the third, weighted by `gamma_structure`."""
-        return cls(scores.kernel, scores.temporal, structure, scores.fused + gamma_structure * structure)
-
 
 def structure_scores(
     audio_features: Tensor,

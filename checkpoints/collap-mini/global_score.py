@@ -1,0 +1,50 @@
+"""How well a text matches a track as a whole: the cosine of one vector each, as CLAP scores (arXiv 2206.04769).
+
+What the other terms read moment by moment and passage by passage is here one mean over the track. It hears no order and
+little detail, but what is true of the whole song, and a few words have no order to tell.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# A vector shorter than this has no direction.
+_MIN_NORM = 1e-12
+
+
+def mean_steps(features: Tensor, lengths: Tensor) -> Tensor:
+    """Mean of a track's time steps, each of unit length: its product with a unit text vector is their mean cosine.
+
+    Args:
+        features: (N, T, D), as `CollapModel.get_audio_features` returns them.
+        lengths: (N,), in time steps.
+
+    Returns:
+        (N, D) in float32, or float64 if the features are.
+    """
+    dtype = torch.promote_types(features.dtype, torch.float32)
+    means = []
+    with torch.autocast(features.device.type, enabled=False):
+        # Track by track, and no unit step is ever written out: the audio is by far the largest tensor around.
+        for track, length in zip(features.unbind(), lengths.tolist(), strict=True):
+            steps = track[:length].to(dtype)  # (length, D)
+            scales = 1 / torch.linalg.vector_norm(steps, dim=-1).clamp(min=_MIN_NORM)  # (length,)
+            means.append(scales @ steps / length)
+    return torch.stack(means)
+
+
+def global_scores(audio_features: Tensor, lengths: Tensor, text_embeds: Tensor) -> Tensor:
+    """r_G of every track with every text: the cosine of the text with the mean of the track's unit time steps.
+
+    Args:
+        audio_features: (N, T, D) time steps of the tracks; steps at or past a track's length may hold anything.
+        lengths: (N,) whole numbers of valid steps, 1 to T.
+        text_embeds: (M, D).
+
+    Returns:
+        (N, M) in float32, or float64 if an input is.
+    """
+    with torch.autocast(audio_features.device.type, enabled=False):
+        tracks = F.normalize(mean_steps(audio_features, lengths), dim=-1)
+        dtype = torch.promote_types(tracks.dtype, text_embeds.dtype)
+        return tracks.to(dtype) @ F.normalize(text_embeds.to(dtype), dim=-1).T
