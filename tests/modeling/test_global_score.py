@@ -101,3 +101,9 @@ def test_text_vectors_of_the_paper_are_its_unit_embeddings() -> None:
     torch.testing.assert_close(tiny.model().text_vectors(CollapTextFeatures(embeds)), expected)
     with pytest.raises(ValueError, match="give score what encode_text returns"):
         structured().text_vectors(embeds)
+
+
+def test_long_tracks_are_added_up_in_blocks() -> None:
+    steps = torch.randn(1, 2500, 24, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    expected = torch.nn.functional.normalize(steps[0, :2300], dim=-1).mean(0)
+    torch.testing.assert_close(mean_steps(steps, torch.tensor([2300]))[0], expected)
