@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from modeling_collap import attention_maps, passage_maps
-from modeling_collap.structure import pooled_steps
 
 
 class Profile(NamedTuple):
@@ -30,8 +29,7 @@ def passage_profile(
     without_places = passage_embeds.new_zeros(len(passage_embeds))
     maps = passage_maps(features, passage_embeds, without_places, without_places, temperature=temperature, pool=pool)
     attention = maps.attention.mean(0) * maps.attention.shape[1]  # (S,)
-    steps, _ = pooled_steps(features[None], torch.tensor([len(features)], device=features.device), pool)  # (1, S, D)
-    similarity = steps[0] @ text_vector.to(steps.dtype)  # (S,)
+    similarity = maps.steps @ text_vector.to(maps.steps.dtype)  # (S,)
     return Profile(*(values.repeat_interleave(pool)[: len(features)] for values in (attention, similarity)))
 
 

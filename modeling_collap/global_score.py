@@ -8,9 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# A vector shorter than this has no direction.
-_MIN_NORM = 1e-12
-_BLOCK_STEPS = 1024
+from .alignment import BLOCK_STEPS, norms_to_divide_by
 
 
 def mean_steps(features: Tensor, lengths: Tensor) -> Tensor:
@@ -26,14 +24,11 @@ def mean_steps(features: Tensor, lengths: Tensor) -> Tensor:
     dtype = torch.promote_types(features.dtype, torch.float32)
     means = []
     with torch.autocast(features.device.type, enabled=False):
-        # No unit step is ever written out, and blocks stay in the cache while they are read twice: the audio is by far
-        # the largest tensor around.
+        # No unit step is ever written out. Unbound and split, for the gradient of every slice would be as large as all.
         for track, length in zip(features.unbind(), lengths.tolist(), strict=True):
-            total = features.new_zeros(features.shape[-1], dtype=dtype)
-            for block in track[:length].split(_BLOCK_STEPS):
-                steps = block.to(dtype)  # (B, D)
-                total = total + 1 / torch.linalg.vector_norm(steps, dim=-1).clamp(min=_MIN_NORM) @ steps
-            means.append(total / length)
+            blocks = (block.to(dtype) for block in track[:length].split(BLOCK_STEPS))  # (B, D) each
+            sums = [(1 / norms_to_divide_by(steps)).squeeze(-1) @ steps for steps in blocks]
+            means.append(torch.stack(sums).sum(0) / length)
     return torch.stack(means)
 
 

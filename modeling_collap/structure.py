@@ -114,6 +114,7 @@ class PassageMaps(NamedTuple):
 
     attention: Tensor  # a_pt, (P, S): every row sums to 1
     similarity: Tensor  # cosines of the pooled steps with the passages, (P, S)
+    steps: Tensor  # these steps, of unit length, (S, D)
 
 
 def passage_maps(
@@ -139,7 +140,7 @@ def passage_maps(
     steps, places = pooled_steps(features[None], lengths, pool)  # (1, S, D), (1, S)
     similarity = F.normalize(passage_embeds.to(steps.dtype), dim=-1) @ steps[0].T  # (P, S)
     attention = passage_attention(similarity[None, None], places, text[1][None], text[2][None], temperature)
-    return PassageMaps(attention[0, 0], similarity)
+    return PassageMaps(attention[0, 0], similarity, steps[0])
 
 
 def pooled_steps(audio_features: Tensor, lengths: Tensor, pool: int) -> tuple[Tensor, Tensor]:

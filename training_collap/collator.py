@@ -11,6 +11,7 @@ from transformers import BatchFeature
 from dataset_scripts.structure import Line
 from processing_collap import CollapProcessor
 
+from .objectives.moments import MOMENT_INPUTS
 from .tags import TagVocabulary
 
 
@@ -76,7 +77,7 @@ class CollapCollator:
         for name, values in inputs.items():
             rows = values.new_zeros(len(lines), passages, *values.shape[1:])
             rows[known] = values[: len(captions)]
-            moments[f"moment_{name}"] = rows
+            moments[MOMENT_INPUTS + name] = rows
         return moments
 
 

@@ -12,6 +12,7 @@ from modeling_collap import CollapConfig, CollapModel, CollapTextFeatures, mean_
 
 from .gathering import gather_passages, gather_rows, own_rows
 from .objectives import Embeddings, Objective
+from .objectives.moments import MOMENT_INPUTS
 
 _TEXT_INPUTS = ("input_ids", "attention_mask", "passage_ids", "passage_places", "passage_seconds")
 
@@ -107,7 +108,7 @@ def split_inputs(batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str,
 
     Among those of the audio are the numbers of the tracks' own texts among the texts of all processes, `pairs`.
     """
-    text = {name: rows for name, rows in batch.items() if name in _TEXT_INPUTS or name.startswith("moment_")}
+    text = {name: rows for name, rows in batch.items() if name in _TEXT_INPUTS or name.startswith(MOMENT_INPUTS)}
     audio = {name: rows for name, rows in batch.items() if name not in text}
     return {**audio, "pairs": own_rows(len(batch["input_ids"]), batch["input_ids"].device)}, text
 

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from modeling_collap import CollapModel, CollapTextFeatures, contrastive_loss, mean_steps
+from modeling_collap import CollapModel, CollapTextFeatures, contrastive_loss, global_scores
 
 from .epochs import EpochTeller
 from .gradient_cache import cached_step
@@ -193,13 +192,12 @@ class CollapTrainer(Trainer):
                 for i in range(0, len(captions), batch_size)
             ]
         )
-        units = F.normalize(texts.text_embeds.float(), dim=-1)  # (M, D)
         rows: tuple[list[Tensor], list[Tensor]] = ([], [])
         for batch in self.get_eval_dataloader(tracks):
             with self.compute_loss_context_manager():
                 features, lengths = model.get_audio_features(**as_tensors(batch))
                 fused = model.fused_score(features, lengths, texts)  # (batch, M)
-            cosines = F.normalize(mean_steps(features, lengths), dim=-1) @ units.T  # (batch, M)
+            cosines = global_scores(features, lengths, texts.text_embeds)  # (batch, M)
             for kept, scores in zip(rows, (fused.float(), cosines), strict=True):
                 kept.append(self.accelerator.gather_for_metrics(scores).cpu())
         model.train(training)

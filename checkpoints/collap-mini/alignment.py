@@ -23,7 +23,7 @@ IntOrTensor = TypeVar("IntOrTensor", int, Tensor)
 
 # A vector shorter than this has no direction: its cosine with anything is 0, and so is its gradient.
 _MIN_NORM = 1e-12
-_BLOCK_STEPS = 1024  # 2 MB at D = 512: small enough for the cache
+BLOCK_STEPS = 1024  # 2 MB at D = 512: small enough for the cache
 
 
 class AlignmentScores(NamedTuple):
@@ -72,7 +72,7 @@ def cosine_similarity(audio_features: Tensor, lengths: Tensor, text_embeds: Tens
     dtype = torch.promote_types(torch.promote_types(audio_features.dtype, text_embeds.dtype), torch.float32)
     texts = text_embeds.to(dtype)
     with torch.autocast(audio_features.device.type, enabled=False):  # reduced precision would blur the softmax
-        return _CosineSimilarity.apply(audio_features, texts / _norms(texts), steps)
+        return _CosineSimilarity.apply(audio_features, texts / norms_to_divide_by(texts), steps)
 
 
 def alignment_scores(
@@ -158,7 +158,7 @@ def attention_maps(
     return AttentionMaps(logits.softmax(1), logits.softmax(0), similarity)
 
 
-def _norms(vectors: Tensor) -> Tensor:
+def norms_to_divide_by(vectors: Tensor) -> Tensor:
     """Lengths (..., 1) to divide by; infinite for a vector without direction, whose cosine and gradient become 0."""
     norms = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
     return norms.masked_fill(norms < _MIN_NORM, torch.inf)
@@ -177,7 +177,7 @@ class _CosineSimilarity(torch.autograd.Function):
         norms = texts.new_empty(audio.shape[:2])
         for i, block in _blocks(lengths):
             steps = audio[i, block].to(texts.dtype)  # (B, D)
-            norms[i, block] = _norms(steps).squeeze(-1)
+            norms[i, block] = norms_to_divide_by(steps).squeeze(-1)
             torch.div(texts @ steps.T, norms[i, block], out=similarity[i, :, block])
         ctx.save_for_backward(audio, texts, similarity, norms)
         ctx.lengths = lengths
@@ -208,8 +208,8 @@ class _CosineSimilarity(torch.autograd.Function):
 def _blocks(lengths: Sequence[int]) -> Iterator[tuple[int, slice]]:
     """The valid steps of every track, block by block."""
     for i, length in enumerate(lengths):
-        for start in range(0, length, _BLOCK_STEPS):
-            yield i, slice(start, min(start + _BLOCK_STEPS, length))
+        for start in range(0, length, BLOCK_STEPS):
+            yield i, slice(start, min(start + BLOCK_STEPS, length))
 
 
 def _check_frames(kernel_size: int, stride: int) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedConfig
 from transformers.tokenization_utils_base import LARGE_INTEGER
 
-from modeling_collap import CollapConfig, CollapModel, CollapTextFeatures, mean_steps
+from modeling_collap import CollapConfig, CollapModel, CollapTextFeatures, global_scores
 from processing_collap import CollapProcessor, passages
 from training_collap.provenance import extraction_settings, weights_digest
 
@@ -227,8 +227,7 @@ class MeanPoolingScorer(CollapScorer):
         return similarity, self.model.config.steps_per_second
 
     def _score_track(self, features: Tensor, texts: CollapTextFeatures) -> Tensor:
-        mean = mean_steps(features[None], torch.tensor([len(features)]))[0]  # (D,)
-        return F.normalize(texts.text_embeds, dim=-1) @ F.normalize(mean, dim=0)
+        return global_scores(features[None], torch.tensor([len(features)]), texts.text_embeds)[0]
 
 
 def load_collap(source: str, revision: str = "main") -> tuple[CollapModel, CollapProcessor]:

@@ -38,6 +38,12 @@ def rows_of(task: TrainingTask, batch: dict[str, Tensor]) -> Embeddings:
     return {**texts, **task._tracks(texts, **audio)}
 
 
+def contrast_in_loops(sounds: Tensor, words: Tensor, known: list[tuple[int, int]]) -> float:
+    logits = torch.tensor([[F.cosine_similarity(sounds[a], words[b], dim=0) / 0.07 for b in known] for a in known])
+    both = logits.logsumexp(0) + logits.logsumexp(1)
+    return float((both / 2 - logits.diagonal()).mean())
+
+
 def test_sections_against_passages_in_loops() -> None:
     torch.manual_seed(0)
     net = model()
@@ -50,14 +56,7 @@ def test_sections_against_passages_in_loops() -> None:
         "passage_heard": torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0]]),
     }
     known = [(0, 0), (0, 1), (1, 0), (2, 1)]
-    logits = torch.tensor(
-        [
-            [F.cosine_similarity(rows["passage_sections"][a], rows["passage_embeds"][b], dim=0) / 0.07 for b in known]
-            for a in known
-        ]
-    )
-    both = logits.logsumexp(0) + logits.logsumexp(1)
-    expected = float((both / 2 - logits.diagonal()).mean())
+    expected = contrast_in_loops(rows["passage_sections"], rows["passage_embeds"], known)
     base = objective(net)(net, rows).item()
     assert sections(net, rows).item() == pytest.approx(0.7 * base + 0.3 * expected, abs=1e-5)
 
@@ -251,13 +250,10 @@ def test_moments_in_loops() -> None:
         "scores": torch.randn(N, N),
         "passage_moments": torch.randn(N, P, D),
         "passage_told": torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0]]),
-        "passage_moments_heard": torch.randn(N, P, D),
+        "passage_sections": torch.randn(N, P, D),
     }
     known = [(0, 0), (0, 1), (1, 0), (2, 1)]
-    sounds, words = rows["passage_moments_heard"], rows["passage_moments"]
-    logits = torch.tensor([[F.cosine_similarity(sounds[a], words[b], dim=0) / 0.07 for b in known] for a in known])
-    both = logits.logsumexp(0) + logits.logsumexp(1)
-    expected = float((both / 2 - logits.diagonal()).mean())
+    expected = contrast_in_loops(rows["passage_sections"], rows["passage_moments"], known)
     base = objective(net)(net, rows).item()
     assert moments(net, rows).item() == pytest.approx(0.7 * base + 0.3 * expected, abs=1e-5)
 
@@ -274,7 +270,7 @@ def test_a_moment_is_what_its_caption_says_by_itself() -> None:
     torch.testing.assert_close(rows["passage_moments"][0], expected, atol=1e-5, rtol=1e-4)
     features, lengths = net.get_audio_features(**batch)
     steps = F.normalize(features[0, : lengths[0]].view(15, 10, -1).mean(1), dim=-1)
-    for heard, part in zip(rows["passage_moments_heard"][0], (steps, steps[:7], steps[7:]), strict=True):
+    for heard, part in zip(rows["passage_sections"][0], (steps, steps[:7], steps[7:]), strict=True):
         assert F.cosine_similarity(heard, part.sum(0), dim=0) > 0.99
 
 
@@ -293,7 +289,7 @@ def test_moments_are_learned() -> None:
     with torch.no_grad():
         rows = rows_of(task, batch)
     for song, spans in enumerate(batch["passage_spans"]):
-        heard, said = (rows[name][song, spans[:, 0] >= 0] for name in ("passage_moments_heard", "passage_moments"))
+        heard, said = (rows[name][song, spans[:, 0] >= 0] for name in ("passage_sections", "passage_moments"))
         assert (F.normalize(heard, dim=-1) @ F.normalize(said, dim=-1).T).argmax(0).tolist() == [0, 1]
 
 

@@ -1,10 +1,15 @@
 """What a training objective is: a loss over the embeddings of a batch, and what it needs beside them."""
 
+import math
 from abc import ABC, abstractmethod
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from modeling_collap import CollapModel, CollapTextFeatures
+from modeling_collap import CollapModel, CollapTextFeatures, contrastive_loss
+
+_INITIAL_SCALE = 1 / 0.07  # CLIP's (arXiv 2103.00020)
 
 Embeddings = dict[str, Tensor]
 """Tensors with one row a pair, of all processes: `scores` (N, M), the fused alignment scores of tracks and texts;
@@ -90,3 +95,19 @@ class AddedObjective(Objective):
 
     def after_step(self, model: CollapModel) -> None:
         self.base.after_step(model)
+
+
+class ContrastedObjective(AddedObjective):
+    """An `AddedObjective` whose loss is CLIP's, over pairs of vectors and with a logit scale of its own."""
+
+    def __init__(self, base: Objective, weight: float, name: str, *, whole: bool = False):
+        super().__init__(base, weight, name, whole=whole)
+        self.logit_scale = nn.Parameter(torch.tensor([math.log(_INITIAL_SCALE)]))  # one element: FSDP shards no scalars
+
+    def contrast(self, sounds: Tensor, words: Tensor, *, symmetric: bool = True) -> Tensor:
+        """The loss of vectors (X, D) that belong together row by row, of any length; 0 where there are none."""
+        sounds, words = (F.normalize(rows.float(), dim=-1) for rows in (sounds, words))
+        if not len(sounds):
+            return (sounds.sum() + words.sum()) * self.logit_scale.sum()
+        logits = sounds @ words.T * self.logit_scale.clamp(max=math.log(100)).exp()
+        return contrastive_loss(logits, symmetric=symmetric)

@@ -1,21 +1,17 @@
 """What is said of every section, read by itself, against the seconds it describes, beside another objective."""
 
-import math
-
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from modeling_collap import CollapModel, CollapTextFeatures, contrastive_loss
+from modeling_collap import CollapModel, CollapTextFeatures
 
-from .base import AddedObjective, Embeddings, Objective
-from .sections import heard_sections
+from .base import ContrastedObjective, Embeddings, Objective
+from .sections import with_heard_sections
 
-_PREFIX = "moment_"
-_INITIAL_SCALE = 1 / 0.07  # CLIP's (arXiv 2103.00020)
+MOMENT_INPUTS = "moment_"  # before the names of what the processor makes of captions that are read by themselves
 
 
-class MomentObjective(AddedObjective):
+class MomentObjective(ContrastedObjective):
     """Adds a contrastive loss between the captions of sections, each a text of its own, and their moments.
 
     Whoever looks for a moment of a song writes a sentence, not the song's whole description: so the words of a section
@@ -33,32 +29,23 @@ class MomentObjective(AddedObjective):
 
     def __init__(self, base: Objective, weight: float):
         super().__init__(base, weight, "moments")
-        self.logit_scale = nn.Parameter(torch.tensor([math.log(_INITIAL_SCALE)]))  # one element: FSDP shards no scalars
 
     def text_extras(self, model: CollapModel, text: dict[str, Tensor], encoded: CollapTextFeatures) -> Embeddings:
-        known = text["moment_attention_mask"].any(-1)  # (m, P)
+        known = text[f"{MOMENT_INPUTS}attention_mask"].any(-1)  # (m, P)
         vectors = encoded.text_embeds.new_zeros(*known.shape, model.config.projection_dim, dtype=torch.float32)
         if bool(known.any()):
-            moments = {
-                name.removeprefix("moment_"): rows[known] for name, rows in text.items() if name.startswith("moment_")
-            }
-            vectors = vectors.masked_scatter(known[..., None], model.text_vectors(model.encode_text(**moments)))
+            inputs = {name: rows[known] for name, rows in text.items() if name.startswith(MOMENT_INPUTS)}
+            moments = model.encode_text(**{name.removeprefix(MOMENT_INPUTS): rows for name, rows in inputs.items()})
+            vectors = vectors.masked_scatter(known[..., None], model.text_vectors(moments))
         extras = {"passage_moments": vectors, "passage_told": known.float()}  # (m, P, D), (m, P)
         return {**super().text_extras(model, text, encoded), **extras}
 
     def track_extras(
         self, model: CollapModel, audio: dict[str, Tensor], features: Tensor, lengths: Tensor, texts: Embeddings
     ) -> Embeddings:
-        spans = audio["passage_spans"]
-        spans = torch.where(spans < 0, torch.tensor([0.0, 2.0]).to(spans), spans)  # no span: the whole track
-        heard = heard_sections(model, spans, features, lengths)["passage_sections"]
-        return {**super().track_extras(model, audio, features, lengths, texts), "passage_moments_heard": heard}
+        extras = super().track_extras(model, audio, features, lengths, texts)
+        return with_heard_sections(extras, model, audio["passage_spans"], features, lengths)
 
     def added(self, model: CollapModel, embeddings: Embeddings) -> Tensor:
         known = embeddings["passage_told"] > 0  # (N, P)
-        moments = F.normalize(embeddings["passage_moments_heard"][known].float(), dim=-1)  # (X, D)
-        texts = F.normalize(embeddings["passage_moments"][known], dim=-1)  # (X, D)
-        if not len(moments):
-            return (moments.sum() + texts.sum()) * self.logit_scale.sum()
-        logits = moments @ texts.T * self.logit_scale.clamp(max=math.log(100)).exp()
-        return contrastive_loss(logits)
+        return self.contrast(embeddings["passage_sections"][known], embeddings["passage_moments"][known])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from modeling_collap import CollapModel
 
 from .base import AddedObjective, Embeddings, Objective
-from .sections import heard_passages, heard_sections
+from .sections import heard_passages, with_heard_sections
 
 
 class TagObjective(AddedObjective):
@@ -46,8 +46,7 @@ class TagObjective(AddedObjective):
         self, model: CollapModel, audio: dict[str, Tensor], features: Tensor, lengths: Tensor, texts: Embeddings
     ) -> Embeddings:
         extras = super().track_extras(model, audio, features, lengths, texts)
-        if "passage_sections" not in extras:
-            extras |= heard_sections(model, audio["passage_spans"], features, lengths)
+        extras = with_heard_sections(extras, model, audio["passage_spans"], features, lengths)
         return {**extras, "passage_tags": audio["passage_tags"]}  # (n, P, C)
 
     def added(self, model: CollapModel, embeddings: Embeddings) -> Tensor:
