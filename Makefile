@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench songbook songbook-tags songbook-more train-mini mini-code setup system browser clean
+.PHONY: demo test lint bench songbook songbook-tags songbook-more songbook-order train-mini mini-code setup system browser clean
 
 demo: setup  ## render songs never heard in training, search them by description, write demo_output/index.html
 	$(BIN)/collap demo
@@ -26,13 +26,14 @@ SONGBOOK ?= --songwriter 500 --renderings 5 --augment
 songbook: setup  ## songs with exact captions in data/songbook; SONGBOOK="..." sets the builder's options
 	$(BIN)/python -m dataset_scripts.songbook --output data/songbook $(SONGBOOK)
 
-songbook-tags songbook-more: setup  ## other renderings of the same songs, for the later stages of train-mini
+songbook-tags songbook-more songbook-order: setup  ## other renderings of the same songs, for the later stages of train-mini
 	$(BIN)/python -m dataset_scripts.songbook --output data/$@ $(SONGBOOK) --renderings 4 --first-rendering $(FIRST)
 
 songbook-tags: FIRST := 5
 songbook-more: FIRST := 9
+songbook-order: FIRST := 13
 
-train-mini: songbook songbook-tags songbook-more  ## train collap-mini by its recipes; the result is runs/collap-mini-moments
+train-mini: songbook songbook-tags songbook-more songbook-order  ## train collap-mini by its recipes; the result is runs/collap-mini-order
 	$(BIN)/accelerate launch --num_cpu_threads_per_process $$(nproc) train.py recipes/collap-mini.yaml
 	$(BIN)/python -m training_collap.average runs/collap-mini/checkpoint-* --output runs/collap-mini/mean
 	$(BIN)/accelerate launch --num_cpu_threads_per_process $$(nproc) train.py recipes/collap-mini-varied.yaml
@@ -40,6 +41,7 @@ train-mini: songbook songbook-tags songbook-more  ## train collap-mini by its re
 	$(BIN)/accelerate launch --num_cpu_threads_per_process $$(nproc) train.py recipes/collap-mini-tags.yaml
 	$(BIN)/accelerate launch --num_cpu_threads_per_process $$(nproc) train.py recipes/collap-mini-whole.yaml
 	$(BIN)/accelerate launch --num_cpu_threads_per_process $$(nproc) train.py recipes/collap-mini-moments.yaml
+	$(BIN)/accelerate launch --num_cpu_threads_per_process $$(nproc) train.py recipes/collap-mini-order.yaml
 
 mini-code: setup  ## bring the code beside collap-mini's weights up to date
 	$(BIN)/python -c "from modeling_collap import CollapModel; from processing_collap import CollapProcessor; \

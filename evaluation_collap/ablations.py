@@ -39,8 +39,8 @@ STRUCTURE_SWEEP: Sequence[dict[str, Any]] = [
     {"gamma_kernel": paper, "gamma_temporal": paper, "gamma_structure": structure}
     for paper, structure in ((0.5, 0.0), (0.5, 1.0), (0.25, 1.0), (0.1, 1.0), (0.0, 1.0))
 ]
-# The global term beside the others as they are.
-GLOBAL_SWEEP: Sequence[dict[str, Any]] = [{"gamma_global": weight} for weight in (0.0, 0.1, 0.25, 0.5, 1.0)]
+# The text as a whole among its passages.
+WHOLE_TEXT_SWEEP: Sequence[dict[str, Any]] = [{"whole_text_weight": weight} for weight in (0.0, 0.5, 1.0, 2.0, 4.0)]
 # How many windows of every track are heard; 4 and 10 are the 2 and 5 minutes that the paper's tracks lie between.
 OPENINGS = (1, 2, 4, 10)
 
@@ -134,13 +134,13 @@ def run(
 
 
 def default_sweeps(scorer: CollapScorer) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-    """`SWEEPS`, `STRUCTURE_SWEEP` and `GLOBAL_SWEEP` of the terms that the model weighs; mean pooling has none."""
+    """`SWEEPS`, `STRUCTURE_SWEEP` and `WHOLE_TEXT_SWEEP` of the terms that the model weighs; mean pooling has none."""
     if isinstance(scorer, MeanPoolingScorer):
         return {}
     config = scorer.model.config
     further = {"structure": STRUCTURE_SWEEP} if config.gamma_structure else {}
-    if config.gamma_global:
-        further["global term"] = GLOBAL_SWEEP
+    if config.gamma_structure and config.whole_text_weight:
+        further["whole text"] = WHOLE_TEXT_SWEEP
     return {**(SWEEPS if config.weighs_frames else {}), **further}
 
 

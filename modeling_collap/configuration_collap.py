@@ -83,8 +83,7 @@ class CollapConfig(PreTrainedConfig):
         gamma_kernel, gamma_temporal: gamma_K and gamma_T of eq (7).
         gamma_structure: weight of the structure-aware term beside the two of eq (7), see `structure`; 0, the paper,
             leaves it out, and its parameters with it.
-        gamma_global: weight of the cosine of the text with the mean of the track, as CLAP scores, see `global_score`;
-            0, the paper, leaves it out.
+        whole_text_weight: how many passages the text as a whole counts for in that term; 0 leaves it out.
         structure_temperature: initial factor on the similarities inside its attention, trained.
         structure_sharpness: initial weight of the places inside its attention, trained and read from every passage.
         seconds_per_structure_step: time steps are averaged over this long before passages attend to them.
@@ -123,7 +122,7 @@ class CollapConfig(PreTrainedConfig):
         gamma_kernel: float = 0.5,
         gamma_temporal: float = 0.5,
         gamma_structure: float = 0.0,
-        gamma_global: float = 0.0,
+        whole_text_weight: float = 0.0,
         structure_temperature: float = 10.0,
         structure_sharpness: float = 20.0,
         seconds_per_structure_step: float = 1.0,
@@ -150,7 +149,7 @@ class CollapConfig(PreTrainedConfig):
         self.gamma_kernel = gamma_kernel
         self.gamma_temporal = gamma_temporal
         self.gamma_structure = gamma_structure
-        self.gamma_global = gamma_global
+        self.whole_text_weight = whole_text_weight
         self.structure_temperature = structure_temperature
         self.structure_sharpness = structure_sharpness
         self.seconds_per_structure_step = seconds_per_structure_step
@@ -172,10 +171,10 @@ class CollapConfig(PreTrainedConfig):
             raise ValueError(
                 "CollapConfig needs at least one audio branch: whisper_config and beats_config are both None."
             )
-        if not (self.weighs_frames or self.gamma_structure or self.gamma_global):
-            raise ValueError(
-                "gamma_kernel, gamma_temporal, gamma_structure and gamma_global are all 0: no score is left."
-            )
+        if not (self.weighs_frames or self.gamma_structure):
+            raise ValueError("gamma_kernel, gamma_temporal and gamma_structure are all 0: no score is left.")
+        if self.whole_text_weight < 0:
+            raise ValueError(f"whole_text_weight must be at least 0, not {self.whole_text_weight}.")
         choices = {
             "normalization": ("mean", "paper"),
             "beats_time_alignment": ("interleaved", "pooled"),
@@ -204,7 +203,7 @@ class CollapConfig(PreTrainedConfig):
 
     @property
     def weighs_frames(self) -> bool:
-        """Whether the terms of eqs (5) and (6) count, or the further ones alone."""
+        """Whether the terms of eqs (5) and (6) count, or the structure term alone."""
         return bool(self.gamma_kernel or self.gamma_temporal)
 
     def _default_steps_per_second(self) -> float:

@@ -1,7 +1,6 @@
-"""How well a text matches a track as a whole: the cosine of one vector each, as CLAP scores (arXiv 2206.04769).
+"""How well a text matches the mean of a track: the cosine of one vector each, as CLAP scores (arXiv 2206.04769).
 
-What the other terms read moment by moment and passage by passage is here one mean over the track. It hears no order and
-little detail, but what is true of the whole song, and a few words have no order to tell.
+No part of the paper's score. Models are compared with it, `objective.global_vector` trains it, and searches draw on it.
 """
 
 import torch
@@ -33,7 +32,7 @@ def mean_steps(features: Tensor, lengths: Tensor) -> Tensor:
 
 
 def global_scores(audio_features: Tensor, lengths: Tensor, text_embeds: Tensor) -> Tensor:
-    """r_G of every track with every text: the cosine of the text with the mean of the track's unit time steps.
+    """Of every track with every text: the cosine of the text with the mean of the track's unit time steps.
 
     Args:
         audio_features: (N, T, D) time steps of the tracks; steps at or past a track's length may hold anything.

@@ -15,10 +15,9 @@ from .alignment import AlignmentScores, alignment_scores
 from .audio_encoder import CollapAudioEncoder
 from .configuration_collap import BeatsConfig, CollapConfig
 from .contrastive_loss import contrastive_loss
-from .global_score import global_scores
 from .modeling_beats import BeatsModel
-from .scores import CollapScores, further_terms
-from .structure import structure_scores
+from .scores import CollapScores
+from .structure import passages_share, structure_scores
 from .text_features import CollapTextFeatures, as_text_features, passages_of, pool_passages, pool_texts
 
 # CLIP's bound (arXiv 2103.00020): beyond a factor of 100 training is unstable.
@@ -34,7 +33,7 @@ class CollapOutput(ModelOutput):
 
     Args:
         loss: contrastive loss, eq (8); only with `return_loss=True`.
-        logits_per_audio: (N, M), the fused scores of eq (7), further terms included, times the logit scale.
+        logits_per_audio: (N, M), the fused scores of eq (7), the structure term included, times the logit scale.
         logits_per_text: (M, N), their transpose.
         audio_features: (N, T, D), the fused sequences; steps at or past `lengths` mean nothing.
         lengths: (N,), in time steps.
@@ -311,7 +310,9 @@ class CollapModel(CollapPreTrainedModel):
         config = self.config
         framing = self.framing(pool)
         features = as_text_features(text)
-        structure, whole = self._further_scores(audio_features, lengths, features, pool)
+        structure = None
+        if config.gamma_structure:
+            structure = self._structure_scores(audio_features, lengths, features, pool)
         scores = alignment_scores(
             audio_features,
             lengths,
@@ -327,7 +328,7 @@ class CollapModel(CollapPreTrainedModel):
             # Of these sums, eq (5) is divided by H, and eq (6) is over H softmaxes: both count steps of the model.
             kernel, temporal = scores.kernel / pool, scores.temporal * pool
             scores = AlignmentScores(kernel, temporal, config.gamma_kernel * kernel + config.gamma_temporal * temporal)
-        return CollapScores.of(scores, structure, whole, config)
+        return CollapScores.of(scores, structure, config.gamma_structure)
 
     def fused_score(
         self, audio_features: Tensor, lengths: Tensor, text: Tensor | CollapTextFeatures, *, pool: int = 1
@@ -335,47 +336,43 @@ class CollapModel(CollapPreTrainedModel):
         """r of eq (7) and nothing else, (N, M): the `fused` of `score`, but terms without weight are not computed."""
         if self.config.weighs_frames:
             return self.score(audio_features, lengths, text, pool=pool).fused
-        return further_terms(*self._further_scores(audio_features, lengths, as_text_features(text), pool), self.config)
+        structure = self._structure_scores(audio_features, lengths, as_text_features(text), pool)
+        return self.config.gamma_structure * structure
 
-    def _further_scores(
-        self, audio_features: Tensor, lengths: Tensor, text: CollapTextFeatures, pool: int
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """r_S and r_G, each (N, M), or `None` without weight."""
-        config, framing = self.config, self.framing(pool)
-        structure = whole = None
-        if config.gamma_structure:
-            structure = structure_scores(
-                audio_features,
-                lengths,
-                **passages_of(text),
-                temperature=self.structure_temperature,
-                pool=framing.structure_pool,
-                steps_per_second=config.steps_per_second / pool,
-            )
-        if config.gamma_global:
-            whole = global_scores(audio_features, lengths, text.text_embeds)
-        return structure, whole
+    def _structure_scores(self, audio_features: Tensor, lengths: Tensor, text: CollapTextFeatures, pool: int) -> Tensor:
+        """r_S, (N, M)."""
+        return structure_scores(
+            audio_features,
+            lengths,
+            **passages_of(text),
+            temperature=self.structure_temperature,
+            text_embeds=text.text_embeds,
+            text_weight=self.config.whole_text_weight,
+            pool=self.framing(pool).structure_pool,
+            steps_per_second=self.config.steps_per_second / pool,
+        )
 
     def text_vectors(self, text: Tensor | CollapTextFeatures) -> Tensor:
         """What each text is looked for with in a single moment, or in the mean of a track: (M, D).
 
         Were all attentions of the fused score even, it would be the product of this vector with the mean of the track's
-        unit steps, but for a factor. It is the mean of the text's embedding and the mean of its passages', each of
-        unit length and weighted as their terms are; of the paper's model, the text's embedding.
+        unit steps, but for a factor. It is the mean of the text's embedding and its passages', each of unit length and
+        weighted as it is in the score; of the paper's model, the text's embedding.
 
         Args:
             text: as in `score`.
         """
         config, text = self.config, as_text_features(text)
-        of_text = config.gamma_kernel + config.gamma_temporal + config.gamma_global
-        vectors = of_text * F.normalize(text.text_embeds.float(), dim=-1)
+        vectors = F.normalize(text.text_embeds.float(), dim=-1)
         if not config.gamma_structure:
-            return vectors / of_text
+            return vectors
         passages = passages_of(text)
         there = passages["passage_places"] >= 0  # (M, P)
         units = F.normalize(passages["passage_embeds"].float(), dim=-1)  # (M, P, D)
         means = units.masked_fill(~there[..., None], 0.0).sum(1) / there.sum(1, keepdim=True).clamp(min=1)
-        return (vectors + config.gamma_structure * means) / (of_text + config.gamma_structure)
+        shares = passages_share(passages["passage_places"], config.whole_text_weight)[:, None]  # (M, 1)
+        of_text = config.gamma_kernel + config.gamma_temporal
+        return torch.lerp(vectors, means, shares * config.gamma_structure / (config.gamma_structure + of_text))
 
     def forward(
         self,

@@ -12,7 +12,6 @@ from modeling_collap import (
     CollapScores,
     CollapTextFeatures,
     alignment_scores,
-    global_scores,
     structure_scores,
 )
 from modeling_collap.modeling_collap import text_limit
@@ -27,8 +26,9 @@ class OnnxConfig:
 
     Args:
         kernel_size, stride: H and S of eq (1), in time steps.
-        gamma_kernel, gamma_temporal, gamma_structure, gamma_global: weights of the scores in the fused one, eq (7); the
-            third is 0 for a model without the structure term.
+        gamma_kernel, gamma_temporal, gamma_structure: weights of the scores in the fused one, eq (7); the third is 0
+            for a model without the structure term.
+        whole_text_weight: how many passages the text as a whole counts for in that term.
         normalization: of eqs (5) and (6), see `alignment_scores`.
         attention_temperature: factor of the similarities inside both attentions.
         structure_temperature: the same inside the structure term's; `None` without it.
@@ -44,7 +44,7 @@ class OnnxConfig:
     gamma_kernel: float
     gamma_temporal: float
     gamma_structure: float
-    gamma_global: float
+    whole_text_weight: float
     normalization: str
     attention_temperature: float
     structure_temperature: float | None
@@ -64,7 +64,7 @@ class OnnxConfig:
             gamma_kernel=config.gamma_kernel,
             gamma_temporal=config.gamma_temporal,
             gamma_structure=config.gamma_structure,
-            gamma_global=config.gamma_global,
+            whole_text_weight=config.whole_text_weight,
             normalization=config.normalization,
             attention_temperature=float(model.attention_temperature),
             structure_temperature=float(model.structure_temperature) if config.gamma_structure else None,
@@ -104,16 +104,16 @@ class OnnxConfig:
             normalization=self.normalization,
             attention_temperature=self.attention_temperature,
         )
-        structure = whole = None
+        structure = None
         if self.structure_temperature is not None:
             structure = structure_scores(
                 audio_features,
                 lengths,
                 **passages_of(text),
                 temperature=self.structure_temperature,
+                text_embeds=text.text_embeds,
+                text_weight=self.whole_text_weight,
                 pool=self.structure_pool,
                 steps_per_second=self.steps_per_second,
             )
-        if self.gamma_global:
-            whole = global_scores(audio_features, lengths, text.text_embeds)
-        return CollapScores.of(scores, structure, whole, self)
+        return CollapScores.of(scores, structure, self.gamma_structure)

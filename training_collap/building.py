@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 # Fields of `CollapConfig` that no weight depends on; in the encoders' configurations these are the dropout rates.
 _ADJUSTABLE = {
     "attention_temperature",
-    "gamma_global",
     "gamma_kernel",
     "gamma_structure",
     "gamma_temporal",
@@ -31,6 +30,7 @@ _ADJUSTABLE = {
     "seconds_per_kernel",
     "seconds_per_stride",
     "symmetric_loss",
+    "whole_text_weight",
     "windows_per_chunk",
 }
 

@@ -6,12 +6,20 @@ and a place in the text, `c_p` between 0 and 1. It attends over the time steps o
 between 0 and 1 as well, and is scored by what it attends to:
 
     a_pt = softmax over t of (tau * cos(u_t, q_p) - k_p * (c_p - x_t)^2)
-    r_S = mean over p of sum over t of a_pt * cos(u_t, q_p)
+    r_p = sum over t of a_pt * cos(u_t, q_p)
+    r_S = mean over p of r_p
 
 `tau` is learned; `k_p`, how much the place counts, is read from the passage itself: "the outro" means a place, "there
 are no drums at all" does not. Where the text tells the seconds that a passage is about, `c_p` is their place in the
 track it is compared with; what lies past the end of that is not heard, and its passage counts 0. The track side stays
 what it is for the other two terms, so that an index of tracks serves all three.
+
+The text as a whole, `q`, can be one more of its passages, or count for `w` of them. It is about all of the track, so
+there is nothing to attend to, and it is held against the mean of the steps, as CLAP does (arXiv 2206.04769):
+
+    r_S = (sum over p of r_p + w * cos(mean of u_t, q)) / (P + w)
+
+What a few words say is mostly true of the whole track, while many tell its moments; and so they weigh here.
 """
 
 from typing import NamedTuple
@@ -30,6 +38,8 @@ def structure_scores(
     passage_seconds: Tensor | None = None,
     *,
     temperature: float | Tensor,
+    text_embeds: Tensor | None = None,
+    text_weight: float = 0.0,
     pool: int = 1,
     steps_per_second: float = 1.0,
 ) -> Tensor:
@@ -44,16 +54,21 @@ def structure_scores(
         passage_seconds: (M, P), time in the track that stands in place of c_p; below 0 where it is not known, the
             default.
         temperature: tau.
+        text_embeds: (M, D), q; needed with a weight.
+        text_weight: w, the number of passages that the text as a whole counts for.
         pool: time steps that are averaged into one before they are compared; the last ones of a track may be fewer.
         steps_per_second: time steps of a second of audio; matters to `passage_seconds` only.
 
     Returns:
-        (N, M) in float32, or float64 if an input is; 0 for a text without passages.
+        (N, M) in float32, or float64 if an input is; 0 for a text without passages and weight.
 
     Raises:
-        ValueError: if shapes do not fit.
+        ValueError: if shapes do not fit, or texts with a weight are missing.
     """
     _check(audio_features, lengths, passage_embeds, passage_places, passage_sharpness, pool)
+    if text_weight and (text_embeds is None or text_embeds.shape != passage_embeds.shape[::2]):
+        shape = None if text_embeds is None else tuple(text_embeds.shape)
+        raise ValueError(f"text_embeds must be (M, D), {tuple(passage_embeds.shape[::2])}, not {shape}")
     if passage_seconds is not None and passage_seconds.shape != passage_places.shape:
         shapes = f"{tuple(passage_places.shape)}, not {tuple(passage_seconds.shape)}"
         raise ValueError(f"passage_seconds must be as passage_places, {shapes}")
@@ -62,7 +77,23 @@ def structure_scores(
         passages = F.normalize(passage_embeds.to(steps.dtype), dim=-1).flatten(0, 1)  # (M P, D)
         similarity = (passages @ steps.transpose(1, 2)).unflatten(1, passage_places.shape)  # (N, M, P, S)
         wanted = places_in_tracks(passage_places, passage_seconds, lengths.to(places) / steps_per_second)
-        return attended_scores(similarity, places, wanted, passage_sharpness[None], temperature)
+        scores = attended_scores(similarity, places, wanted, passage_sharpness[None], temperature)
+        if text_embeds is None or not text_weight:
+            return scores
+        whole = F.normalize(steps.sum(1), dim=-1) @ F.normalize(text_embeds.to(steps.dtype), dim=-1).T  # (N, M)
+        return torch.lerp(whole, scores, passages_share(passage_places, text_weight).to(scores))
+
+
+def passages_share(passage_places: Tensor, text_weight: float) -> Tensor:
+    """P / (P + w), (M,): the share of the passages in r_S, beside the text as a whole.
+
+    Args:
+        passage_places: (M, P), below 0 where there is no passage.
+        text_weight: w of `structure_scores`.
+    """
+    dtype = torch.promote_types(passage_places.dtype, torch.float32)
+    counts = (passage_places >= 0).sum(-1, dtype=dtype)
+    return counts / (counts + text_weight) if text_weight else torch.ones_like(counts)
 
 
 def reordered_scores(

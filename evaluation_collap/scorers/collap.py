@@ -30,7 +30,7 @@ SCORE_SETTINGS = (
     "gamma_kernel",
     "gamma_temporal",
     "gamma_structure",
-    "gamma_global",
+    "whole_text_weight",
     "normalization",
     "attention_temperature",
 )
@@ -135,10 +135,9 @@ class CollapScorer(Scorer):
             )
         if config.gamma_structure:
             terms.append(f"the structure term, over steps of {config.structure_pool / config.steps_per_second:g} s")
-        if config.gamma_global:
-            terms.append("the cosine with the mean of all time steps")
-        weights = (config.gamma_structure, config.gamma_global)
-        return ", and ".join(terms) + (f", {weights[0]:g} to {weights[1]:g}" if all(weights) else "")
+            if config.whole_text_weight:
+                terms[-1] += f", with the text as a whole for {config.whole_text_weight:g} of its passages"
+        return ", and ".join(terms)
 
     @torch.inference_mode()
     def encode_track(self, samples: np.ndarray) -> Encoded:

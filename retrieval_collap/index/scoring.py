@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from modeling_collap import CollapModel, CollapTextFeatures
-from modeling_collap.structure import attended_scores, places_in_tracks
+from modeling_collap.structure import attended_scores, passages_share, places_in_tracks
 from modeling_collap.text_features import passages_of
 
 from .compression import STEPS_PER_SKETCH_STEP, SequenceCodec, rotated
@@ -49,8 +49,8 @@ def sketch_scores(
     """About what the fused scores (N,) of tracks with one text are, by their sketches; for models that score passages.
 
     The passages are held against the sketch as if it were the sequence. For the paper's two terms stands what they come
-    to if their attention is even: the mean cosine of the text with all steps of the sketch. The global term is about
-    that, too, but for the length of the mean, and the last step counts in full.
+    to if their attention is even: the mean cosine of the text with all steps of the sketch. The text as a whole is
+    about that among the passages, too, but for the length of the mean, and the last step counts in full.
     """
     config = model.config
     text = text.to("cpu").float()  # most of the work is reading
@@ -70,8 +70,9 @@ def sketch_scores(
         model.structure_temperature.item(),
     )[:, 0]  # (N,)
     whole = cosines[..., -1].sum(1) / lengths  # (N,)
-    of_text = config.gamma_kernel + config.gamma_temporal + config.gamma_global
-    return config.gamma_structure * structure + of_text * whole
+    share = passages_share(passages["passage_places"], config.whole_text_weight).item()
+    of_text = config.gamma_kernel + config.gamma_temporal + config.gamma_structure * (1 - share)
+    return config.gamma_structure * share * structure + of_text * whole
 
 
 @torch.inference_mode()

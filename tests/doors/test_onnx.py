@@ -35,7 +35,7 @@ TINY: dict[str, dict[str, Any]] = {
         "beats_config": tiny.beats_config(num_hidden_layers=1),
         "whisper_config": None,
         "gamma_structure": 1.0,
-        "gamma_global": 0.5,
+        "whole_text_weight": 0.5,
         "learn_attention_temperature": True,
         "windows_per_chunk": 2,
     },

@@ -109,7 +109,7 @@ def test_models_without_kernels_or_branches() -> None:
     structured = {"gamma_kernel": 0.0, "gamma_temporal": 0.0, "gamma_structure": 1.0}
     assert list(default_sweeps(scorer(**structured))) == ["structure"]
     assert list(default_sweeps(scorer(gamma_structure=1.0))) == [*SWEEPS, "structure"]
-    assert list(default_sweeps(scorer(**structured, gamma_global=0.3))) == ["structure", "global term"]
+    assert list(default_sweeps(scorer(**structured, whole_text_weight=1.0))) == ["structure", "whole text"]
     assert all(line.group != "branch" for line in ablations.run(one, tiny.rows(2), sweeps={}).lines)
     with pytest.raises(ValueError, match="no branch 'beats'"):
         silence_branch(one, "beats")

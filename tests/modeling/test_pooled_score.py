@@ -38,7 +38,7 @@ def texts() -> CollapTextFeatures:
 @pytest.mark.parametrize("gamma_structure", [0.0, 0.7])
 @torch.inference_mode()
 def test_means_score_as_the_steps_that_they_stand_for(normalization: str, gamma_structure: float) -> None:
-    gammas = {"gamma_structure": gamma_structure, "gamma_kernel": 0.8, "gamma_temporal": 0.3, "gamma_global": 0.4}
+    gammas = {"gamma_structure": gamma_structure, "gamma_kernel": 0.8, "gamma_temporal": 0.3, "whole_text_weight": 0.4}
     model = scorer(normalization=normalization, **gammas)
     in_full = model.score(means().repeat_interleave(POOL, 1), LENGTHS * POOL, texts())
     pooled = model.score(means(), LENGTHS, texts(), pool=POOL)
@@ -65,9 +65,8 @@ def test_steps_that_change_slowly_score_almost_the_same() -> None:
 def test_one_step_for_each_is_the_plain_score() -> None:
     model = scorer()
     plain, pooled = (model.score(means(), LENGTHS, texts(), **options) for options in ({}, {"pool": 1}))
-    assert plain.whole is None
     for a, b in zip(plain, pooled, strict=True):
-        assert a is b is None or torch.equal(a, b)
+        assert torch.equal(a, b)
 
 
 def test_lengths_that_it_does_not_divide_are_rounded() -> None:

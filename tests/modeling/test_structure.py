@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from modeling_collap import CollapModel, CollapTextFeatures, structure_scores
+from modeling_collap import CollapConfig, CollapModel, CollapTextFeatures, global_scores, structure_scores
 from modeling_collap.structure import pooled_steps, reordered_scores
 
 LENGTHS = torch.tensor([11, 4, 7])
@@ -28,6 +28,7 @@ def inputs(dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
         "passage_embeds": torch.randn(2, 3, 6, generator=generator, dtype=dtype),
         "passage_places": places,
         "passage_sharpness": torch.rand(2, 3, generator=generator, dtype=dtype) * 30,
+        "text_embeds": torch.randn(2, 6, generator=generator, dtype=dtype),
     }
 
 
@@ -41,9 +42,15 @@ def in_loops(
     temperature: float,
     pool: int,
     steps_per_second: float = 1.0,
+    text: Tensor | None = None,
+    text_weight: float = 0.0,
 ) -> float:
     """r_S of one track (T, D) with one text."""
     length, scores = len(features), []
+    whole = torch.zeros(features.shape[1], dtype=features.dtype)
+    for start in range(0, length, pool):
+        step = features[start : start + pool].mean(0)
+        whole += step / step.norm()
     times = [-1.0] * len(places) if seconds is None else seconds.tolist()
     for passage, place, k, time in zip(passages, places.tolist(), sharpness.tolist(), times, strict=True):
         if place < 0:
@@ -61,17 +68,21 @@ def in_loops(
             weights.append(math.exp(temperature * cosine - k * (place - middle) ** 2))
             similarities.append(cosine)
         scores.append(sum(w * s for w, s in zip(weights, similarities, strict=True)) / sum(weights))
-    return sum(scores) / len(scores)
+    as_a_whole = 0.0 if text is None else float(F.cosine_similarity(whole, text, dim=0))
+    return (sum(scores) + text_weight * as_a_whole) / (len(scores) + text_weight)
 
 
+@pytest.mark.parametrize("text_weight", [0.0, 1.5])
 @pytest.mark.parametrize("pool", [1, 3, 20])
-def test_equals_the_loops(pool: int) -> None:
+def test_equals_the_loops(pool: int, text_weight: float) -> None:
     given = inputs()
-    scores = structure_scores(**given, temperature=4.0, pool=pool)
+    options = {"temperature": 4.0, "pool": pool, "text_weight": text_weight}
+    scores = structure_scores(**given, **options)
     for n, length in enumerate(LENGTHS.tolist()):
         for m in range(2):
-            text = (given[name][m] for name in ("passage_embeds", "passage_places", "passage_sharpness"))
-            expected = in_loops(given["audio_features"][n, :length], *text, temperature=4.0, pool=pool)
+            names = ("passage_embeds", "passage_places", "passage_sharpness")
+            passages, text = (given[name][m] for name in names), given["text_embeds"][m]
+            expected = in_loops(given["audio_features"][n, :length], *passages, text=text, **options)
             assert float(scores[n, m]) == pytest.approx(expected, abs=1e-12)
 
 
@@ -107,26 +118,28 @@ def test_a_text_that_is_cut_is_looked_for_where_it_was() -> None:
 
 def test_padding_never_counts() -> None:
     given = inputs(torch.float32) | {"passage_seconds": SECONDS.float()}
-    scores = structure_scores(**given, temperature=4.0, pool=2)
+    options = {"temperature": 4.0, "pool": 2, "text_weight": 1.0}
+    scores = structure_scores(**given, **options)
     for n, length in enumerate(LENGTHS.tolist()):
         alone = given | {"audio_features": given["audio_features"][n : n + 1, :length], "lengths": LENGTHS[n : n + 1]}
-        torch.testing.assert_close(structure_scores(**alone, temperature=4.0, pool=2)[0], scores[n])
+        torch.testing.assert_close(structure_scores(**alone, **options)[0], scores[n])
     spoilt = given["audio_features"].clone()
     spoilt[1, 4:] = torch.nan
-    torch.testing.assert_close(structure_scores(**given | {"audio_features": spoilt}, temperature=4.0, pool=2), scores)
+    torch.testing.assert_close(structure_scores(**given | {"audio_features": spoilt}, **options), scores)
     names = ("passage_embeds", "passage_places", "passage_sharpness", "passage_seconds")
-    without = {name: given[name][1:, :2] for name in names}
-    torch.testing.assert_close(structure_scores(**given | without, temperature=4.0, pool=2)[:, 0], scores[:, 1])
+    without = {name: given[name][1:, :2] for name in names} | {"text_embeds": given["text_embeds"][1:]}
+    torch.testing.assert_close(structure_scores(**given | without, **options)[:, 0], scores[:, 1])
 
 
 def test_gradients() -> None:
     given = inputs()
-    names = ("audio_features", "passage_embeds", "passage_sharpness")
+    names = ("audio_features", "passage_embeds", "passage_sharpness", "text_embeds")
     free = [given.pop(name).requires_grad_() for name in names]
     temperature = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
 
     def score(*values: Tensor) -> Tensor:
-        return structure_scores(**given, **dict(zip(names, values, strict=False)), temperature=values[-1], pool=2)
+        free = dict(zip(names, values, strict=False))
+        return structure_scores(**given, **free, temperature=values[-1], text_weight=1.0, pool=2)
 
     assert torch.autograd.gradcheck(score, (*free, temperature))
 
@@ -134,6 +147,13 @@ def test_gradients() -> None:
 def test_a_text_without_passages_scores_zero() -> None:
     given = inputs() | {"passage_places": torch.full((2, 3), -1.0, dtype=torch.float64)}
     assert torch.equal(structure_scores(**given, temperature=1.0), torch.zeros(3, 2, dtype=torch.float64))
+
+
+def test_a_text_without_passages_is_heard_as_a_whole() -> None:
+    given = inputs() | {"passage_places": torch.full((2, 3), -1.0, dtype=torch.float64)}
+    names = ("audio_features", "lengths", "text_embeds")
+    expected = global_scores(*(given[name] for name in names))
+    torch.testing.assert_close(structure_scores(**given, temperature=1.0, text_weight=0.5), expected)
 
 
 def test_order_counts() -> None:
@@ -168,6 +188,8 @@ def test_pooled_steps_lie_where_they_are_heard() -> None:
         ({"passage_places": torch.zeros(2, 2)}, "passage_places"),
         ({"passage_seconds": torch.zeros(2, 2)}, "passage_seconds"),
         ({"pool": 0}, "pool"),
+        ({"text_weight": 1.0, "text_embeds": None}, "text_embeds must be .*, not None"),
+        ({"text_weight": 1.0, "text_embeds": torch.zeros(3, 6)}, "text_embeds must be"),
     ],
 )
 def test_shapes_that_do_not_fit(change: dict, message: str) -> None:
@@ -196,7 +218,7 @@ def test_off_by_default(backbone: str) -> None:
     features = model.encode_text(**tiny.processor(backbone)(text=[STAMPED]))
     assert features.passage_embeds is None
     scores = model.score(torch.randn(1, 30, 24), torch.tensor([30]), features)
-    assert (scores.structure, scores.whole) == (None, None)
+    assert scores.structure is None
 
 
 @torch.no_grad()
@@ -211,6 +233,34 @@ def test_the_third_term(model: CollapModel, backbone: str) -> None:
     torch.testing.assert_close(text.text_embeds, model.get_text_features(**inputs))
     with pytest.raises(ValueError, match="encode_text"):
         model.score(features, lengths, text.text_embeds)
+
+
+@torch.no_grad()
+def test_the_text_as_one_more_passage(backbone: str) -> None:
+    options = {"gamma_structure": 0.7, "seconds_per_structure_step": 0.2}
+    plain, model = tiny.model(backbone, **options), tiny.model(backbone, **options, whole_text_weight=2.0)
+    assert plain.state_dict().keys() == model.state_dict().keys()
+    inputs = tiny.batch(backbone, texts=[STAMPED, "two. sentences", "one"])
+    features, lengths = model.get_audio_features(**inputs)
+    text = model.encode_text(**inputs)
+    counts = (text.passage_places >= 0).sum(1)
+    assert sorted(counts.tolist()) == [1, 2, 3]
+    means = pooled_steps(features, lengths, model.config.structure_pool)[0].sum(1)
+    whole = F.cosine_similarity(means[:, None], text.text_embeds[None], dim=-1)
+    expected = (counts * plain.score(features, lengths, text).structure + 2 * whole) / (counts + 2)
+    torch.testing.assert_close(model.score(features, lengths, text).structure, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gamma_kernel": 0.0, "gamma_temporal": 0.0}, "gamma_structure are all 0"),
+        ({"whole_text_weight": -1.0}, "whole_text_weight must be at least 0"),
+    ],
+)
+def test_weights_that_make_no_score(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CollapConfig(**tiny.collap_options(**options))
 
 
 @pytest.mark.parametrize("weights", [(0.0, 0.0, 0.9), (0.3, 0.0, 0.9), (0.5, 0.5, 0.0)])
@@ -298,3 +348,30 @@ def test_text_features_of_remote_code_are_scored_alike() -> None:
         text = model.encode_text(**inputs)
         expected = model.score(features, lengths, text).fused
         assert model.score(features, lengths, twin.CollapTextFeatures(*text)).fused.equal(expected)
+
+
+def structured(text_weight: float) -> CollapModel:
+    return tiny.model(gamma_structure=0.7, whole_text_weight=text_weight, seconds_per_structure_step=0.2)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("text_weight", [0.0, 1.5])
+def test_text_vectors_are_what_the_score_comes_to_where_attention_is_even(text_weight: float) -> None:
+    """In a track that never changes every attention is even, and every term is a cosine with the step."""
+    model = structured(text_weight)
+    text = model.encode_text(**tiny.processor()(text=["a low tone. a high tone", "drums"], return_tensors="pt"))
+    step = torch.randn(24, generator=torch.Generator().manual_seed(2))
+    fused = model.score(step.expand(1, 80, 24), torch.tensor([80]), text).fused[0]  # (M,)
+    weights = sum(getattr(model.config, f"gamma_{name}") for name in ("kernel", "temporal", "structure"))
+    torch.testing.assert_close(weights * model.text_vectors(text) @ (step / step.norm()), fused)
+
+
+@torch.no_grad()
+def test_text_vectors_of_the_paper_are_its_unit_embeddings() -> None:
+    embeds = inputs(torch.float32)["text_embeds"]
+    plain = tiny.model(projection_dim=6)
+    expected = F.normalize(embeds, dim=-1)
+    torch.testing.assert_close(plain.text_vectors(embeds), expected)
+    torch.testing.assert_close(plain.text_vectors(CollapTextFeatures(embeds)), expected)
+    with pytest.raises(ValueError, match="give score what encode_text returns"):
+        structured(0.0).text_vectors(embeds)

@@ -39,7 +39,9 @@ def texts(count: int = 3) -> CollapTextFeatures:
 
 @pytest.fixture(scope="module")
 def model() -> CollapModel:
-    return tiny.model(gamma_structure=0.8, gamma_global=0.3, seconds_per_structure_step=0.2, attention_temperature=8.0)
+    return tiny.model(
+        gamma_structure=0.8, whole_text_weight=1.0, seconds_per_structure_step=0.2, attention_temperature=8.0
+    )
 
 
 @pytest.fixture(scope="module", params=[8, 4], ids="{} bits".format)
@@ -103,7 +105,7 @@ def test_sketches_score_as_the_sequence_where_that_keeps_still(weights: tuple[fl
         gamma_kernel=kernel,
         gamma_temporal=temporal,
         gamma_structure=0.8,
-        gamma_global=whole,
+        whole_text_weight=whole,
         seconds_per_structure_step=0.6,
     )
     codec = SequenceCodec(SIZE, POOL)

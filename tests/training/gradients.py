@@ -51,7 +51,7 @@ CASES: dict[str, dict[str, Any]] = {
         "batch": 4,
         "songs": 4,
         "objective": {"moments": 0.5},
-        "model_options": {"gamma_structure": 1.0, "gamma_global": 0.5},
+        "model_options": {"gamma_structure": 1.0, "whole_text_weight": 1.0},
         "cached_batch_chunk": 1,
     },
     "slap": {"batch": 4, "songs": 4, "objective": {"name": "slap"}},

@@ -69,8 +69,8 @@ def test_values_that_are_those_of_the_model_are_no_change(saved: Path) -> None:
 def test_terms_of_the_score_can_be_weighed_anew(tmp_path: Path) -> None:
     tiny.model(gamma_structure=1.0).save_pretrained(tmp_path)
     tiny.processor().save_pretrained(tmp_path)
-    model, _ = build(section(tmp_path, config={"gamma_structure": 0.2, "gamma_global": 0.8}), tiny.rows(2))
-    assert (model.config.gamma_structure, model.config.gamma_global) == (0.2, 0.8)
+    model, _ = build(section(tmp_path, config={"gamma_structure": 0.2, "whole_text_weight": 0.8}), tiny.rows(2))
+    assert (model.config.gamma_structure, model.config.whole_text_weight) == (0.2, 0.8)
     with pytest.raises(ValueError, match=r"cannot be changed to 0\.0: .* has weights for the structure term"):
         build(section(tmp_path, config={"gamma_structure": 0.0}), tiny.rows(2))
 

@@ -238,7 +238,7 @@ def test_settings_that_make_no_sense(section: dict, message: str) -> None:
 
 
 def moment_task(**options: float) -> TrainingTask:
-    net = tiny.model(gamma_structure=1.0, gamma_global=0.5, seconds_per_structure_step=0.2, **options)
+    net = tiny.model(gamma_structure=1.0, whole_text_weight=1.0, seconds_per_structure_step=0.2, **options)
     return TrainingTask(net, objective(net, moments=0.5))
 
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from modeling_collap import CollapModel, CollapTextFeatures, contrastive_loss
-from modeling_collap.structure import reordered_scores
+from modeling_collap.structure import passages_share, reordered_scores
 
 from .base import Embeddings, Objective
 
@@ -50,8 +50,9 @@ class ContrastiveObjective(Objective):
             temperature=model.structure_temperature,
             pool=model.config.structure_pool,
         )  # (n, 1 + K)
-        # All but the structure term is the same in any order.
-        return {"order_gains": model.config.gamma_structure * (scores[:, 1:] - scores[:, :1])}
+        # All but the passages is the same in any order.
+        shares = passages_share(texts["passage_places"][own], model.config.whole_text_weight)[:, None]  # (n, 1)
+        return {"order_gains": model.config.gamma_structure * shares * (scores[:, 1:] - scores[:, :1])}
 
     def forward(self, model: CollapModel, embeddings: Embeddings) -> Tensor:
         scores = embeddings["scores"]  # (N, N)
