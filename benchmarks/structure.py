@@ -37,8 +37,17 @@ def measure(steps: int, backward: bool, tracks: int, texts: int, passages: int, 
         return alignment_scores(audio, lengths, text, kernel_size=500, stride=50).fused
 
     def structure() -> Tensor:
-        passages, whole = (embeds, places, sharpness), {"text_embeds": text, "text_weight": 1.0}
-        return structure_scores(audio, lengths, *passages, temperature=10.0, **whole, pool=STEPS_PER_SECOND)
+        return structure_scores(
+            audio,
+            lengths,
+            embeds,
+            places,
+            sharpness,
+            temperature=10.0,
+            text_embeds=text,
+            text_weight=1.0,
+            pool=STEPS_PER_SECOND,
+        )
 
     def run(scores: Tensor) -> None:
         if backward:

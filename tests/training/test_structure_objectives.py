@@ -38,16 +38,26 @@ def rows_of(task: TrainingTask, batch: dict[str, Tensor]) -> Embeddings:
     return {**texts, **task._tracks(texts, **audio)}
 
 
-def contrast_in_loops(sounds: Tensor, words: Tensor, known: list[tuple[int, int]]) -> float:
-    logits = torch.tensor([[F.cosine_similarity(sounds[a], words[b], dim=0) / 0.07 for b in known] for a in known])
-    both = logits.logsumexp(0) + logits.logsumexp(1)
-    return float((both / 2 - logits.diagonal()).mean())
+def contrast_in_loops(sounds: Tensor, words: Tensor, known: list[tuple[int, int]], *, own_track: float = 0.0) -> float:
+    losses = []
+    for a in known:
+        loss = 0.0
+        for share, rivals in ((1 - own_track, known), (own_track, [b for b in known if b[0] == a[0]])):
+            rows = [
+                [F.cosine_similarity(sounds[a], words[b], dim=0), F.cosine_similarity(sounds[b], words[a], dim=0)]
+                for b in rivals
+            ]
+            own = F.cosine_similarity(sounds[a], words[a], dim=0)
+            loss += share * float(((torch.tensor(rows) - own) / 0.07).logsumexp(0).mean())
+        losses.append(loss)
+    return sum(losses) / len(losses)
 
 
-def test_sections_against_passages_in_loops() -> None:
+@pytest.mark.parametrize("own_track", [0.0, 0.4, 1.0])
+def test_sections_against_passages_in_loops(own_track: float) -> None:
     torch.manual_seed(0)
     net = model()
-    sections = objective(net, sections=0.3)
+    sections = objective(net, sections=0.3, own_track=own_track)
     rows = {
         "scores": torch.randn(N, N),
         "passage_embeds": torch.randn(N, P, D),
@@ -56,7 +66,7 @@ def test_sections_against_passages_in_loops() -> None:
         "passage_heard": torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0]]),
     }
     known = [(0, 0), (0, 1), (1, 0), (2, 1)]
-    expected = contrast_in_loops(rows["passage_sections"], rows["passage_embeds"], known)
+    expected = contrast_in_loops(rows["passage_sections"], rows["passage_embeds"], known, own_track=own_track)
     base = objective(net)(net, rows).item()
     assert sections(net, rows).item() == pytest.approx(0.7 * base + 0.3 * expected, abs=1e-5)
 
@@ -230,6 +240,8 @@ def test_a_model_without_passages_cannot_learn_from_them(section: dict) -> None:
         ({"name": "sigmoid", "order_negatives": 1}, "belongs to the contrastive loss"),
         ({"order_negatives": -1}, "at least 0"),
         ({"sections": 1.0}, "between 0 and 1"),
+        ({"sections": 0.5, "own_track": 1.5}, "own_track is a share"),
+        ({"tags": 0.5, "own_track": 0.5}, "give one of them a share"),
     ],
 )
 def test_settings_that_make_no_sense(section: dict, message: str) -> None:
@@ -242,10 +254,11 @@ def moment_task(**options: float) -> TrainingTask:
     return TrainingTask(net, objective(net, moments=0.5))
 
 
-def test_moments_in_loops() -> None:
+@pytest.mark.parametrize("own_track", [0.0, 0.5])
+def test_moments_in_loops(own_track: float) -> None:
     torch.manual_seed(0)
     net = model()
-    moments = objective(net, moments=0.3)
+    moments = objective(net, moments=0.3, own_track=own_track)
     rows = {
         "scores": torch.randn(N, N),
         "passage_moments": torch.randn(N, P, D),
@@ -253,7 +266,7 @@ def test_moments_in_loops() -> None:
         "passage_sections": torch.randn(N, P, D),
     }
     known = [(0, 0), (0, 1), (1, 0), (2, 1)]
-    expected = contrast_in_loops(rows["passage_sections"], rows["passage_moments"], known)
+    expected = contrast_in_loops(rows["passage_sections"], rows["passage_moments"], known, own_track=own_track)
     base = objective(net)(net, rows).item()
     assert moments(net, rows).item() == pytest.approx(0.7 * base + 0.3 * expected, abs=1e-5)
 

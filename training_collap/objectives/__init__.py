@@ -29,6 +29,7 @@ class ObjectiveSection:
         sections: share of the loss of every passage against the seconds it describes, between 0 (none) and 1.
         moments: share of the loss of every section's caption, read by itself, against the seconds it describes, between
             0 (none) and 1.
+        own_track: share of the losses on sections and moments whose negatives are of the same track alone, from 0 to 1.
         tags: share of the loss of naming what is heard in every section, between 0 (none) and 1; the dataset tells it
             in its column `section_tags`.
         global_vector: share of CLAP's loss on the mean of each track's time steps, from 0 (none) to 1 (a CLAP).
@@ -41,6 +42,7 @@ class ObjectiveSection:
     order_negatives: int = 0
     sections: float = 0.0
     moments: float = 0.0
+    own_track: float = 0.0
     tags: float = 0.0
     global_vector: float = 0.0
     audio_self_supervision: float = 0.0
@@ -58,6 +60,10 @@ class ObjectiveSection:
             raise ValueError(f"objective.order_negatives belongs to the contrastive loss, not to {self.name!r}.")
         if self.order_negatives < 0:
             raise ValueError(f"objective.order_negatives must be at least 0, not {self.order_negatives}.")
+        if not 0 <= self.own_track <= 1:
+            raise ValueError(f"objective.own_track is a share of a loss, from 0 to 1, not {self.own_track}.")
+        if self.own_track and not (self.sections or self.moments):
+            raise ValueError("objective.own_track is of the losses on sections and moments: give one of them a share.")
 
     @property
     def needs_negatives(self) -> bool:
@@ -87,9 +93,9 @@ def build_objective(
     else:
         objective = ContrastiveObjective(section.content_weighting, section.order_negatives)
     if section.sections:
-        objective = SectionObjective(objective, section.sections)
+        objective = SectionObjective(objective, section.sections, section.own_track)
     if section.moments:
-        objective = MomentObjective(objective, section.moments)
+        objective = MomentObjective(objective, section.moments, section.own_track)
     if section.tags:
         if tag_shares is None:
             raise ValueError("objective.tags needs the tags of a dataset.")

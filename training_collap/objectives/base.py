@@ -104,10 +104,29 @@ class ContrastedObjective(AddedObjective):
         super().__init__(base, weight, name, whole=whole)
         self.logit_scale = nn.Parameter(torch.tensor([math.log(_INITIAL_SCALE)]))  # one element: FSDP shards no scalars
 
-    def contrast(self, sounds: Tensor, words: Tensor, *, symmetric: bool = True) -> Tensor:
-        """The loss of vectors (X, D) that belong together row by row, of any length; 0 where there are none."""
+    def contrast(
+        self,
+        sounds: Tensor,
+        words: Tensor,
+        *,
+        symmetric: bool = True,
+        tracks: Tensor | None = None,
+        own_track: float = 0.0,
+    ) -> Tensor:
+        """The loss of vectors (X, D) that belong together row by row, of any length; 0 where there are none.
+
+        Args:
+            symmetric: as in `contrastive_loss`.
+            tracks: (X,), the track that each is of; needed with `own_track`.
+            own_track: share of the loss whose negatives are of the same track alone. Those of others differ in the
+                sound of the whole song, which says nothing of where in it a text holds.
+        """
         sounds, words = (F.normalize(rows.float(), dim=-1) for rows in (sounds, words))
         if not len(sounds):
             return (sounds.sum() + words.sum()) * self.logit_scale.sum()
         logits = sounds @ words.T * self.logit_scale.clamp(max=math.log(100)).exp()
-        return contrastive_loss(logits, symmetric=symmetric)
+        loss = contrastive_loss(logits, symmetric=symmetric)
+        if tracks is None or not own_track:
+            return loss
+        others = logits.masked_fill(tracks[:, None] != tracks, -torch.inf)
+        return torch.lerp(loss, contrastive_loss(others, symmetric=symmetric), own_track)

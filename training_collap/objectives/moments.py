@@ -22,13 +22,15 @@ class MomentObjective(ContrastedObjective):
     Args:
         base: the other objective.
         weight: share of the loss on moments, between 0 and 1.
+        own_track: share of that loss whose negatives are the other moments of the same track alone.
 
     Raises:
         ValueError: if the weight is not between 0 and 1.
     """
 
-    def __init__(self, base: Objective, weight: float):
+    def __init__(self, base: Objective, weight: float, own_track: float = 0.0):
         super().__init__(base, weight, "moments")
+        self.own_track = own_track
 
     def text_extras(self, model: CollapModel, text: dict[str, Tensor], encoded: CollapTextFeatures) -> Embeddings:
         known = text[f"{MOMENT_INPUTS}attention_mask"].any(-1)  # (m, P)
@@ -48,4 +50,5 @@ class MomentObjective(ContrastedObjective):
 
     def added(self, model: CollapModel, embeddings: Embeddings) -> Tensor:
         known = embeddings["passage_told"] > 0  # (N, P)
-        return self.contrast(embeddings["passage_sections"][known], embeddings["passage_moments"][known])
+        vectors = (embeddings[name][known] for name in ("passage_sections", "passage_moments"))
+        return self.contrast(*vectors, tracks=known.nonzero()[:, 0], own_track=self.own_track)

@@ -17,13 +17,15 @@ class SectionObjective(ContrastedObjective):
     Args:
         base: the objective of whole tracks and texts.
         weight: share of the loss on sections, between 0 and 1.
+        own_track: share of that loss whose negatives are the other sections of the same track alone.
 
     Raises:
         ValueError: if the weight is not between 0 and 1.
     """
 
-    def __init__(self, base: Objective, weight: float):
+    def __init__(self, base: Objective, weight: float, own_track: float = 0.0):
         super().__init__(base, weight, "sections")
+        self.own_track = own_track
 
     def track_extras(
         self, model: CollapModel, audio: dict[str, Tensor], features: Tensor, lengths: Tensor, texts: Embeddings
@@ -33,7 +35,8 @@ class SectionObjective(ContrastedObjective):
 
     def added(self, model: CollapModel, embeddings: Embeddings) -> Tensor:
         known = heard_passages(embeddings)  # (N, P)
-        return self.contrast(embeddings["passage_sections"][known], embeddings["passage_embeds"][known])
+        vectors = (embeddings[name][known] for name in ("passage_sections", "passage_embeds"))
+        return self.contrast(*vectors, tracks=known.nonzero()[:, 0], own_track=self.own_track)
 
 
 def with_heard_sections(
