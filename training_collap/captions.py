@@ -1,5 +1,6 @@
 """What a training example says: the caption of a track or a crop, its wording varied, and where each line is heard."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from processing_collap.passages import without_stamp
 _UNSTAMPED_SHARE = 0.5
 _SHORTENED_SHARE = 0.25
 _ONE_LINE_SHARE = 0.25
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 
 
 class SpannedCaption(NamedTuple):
@@ -63,3 +65,14 @@ def varied(lines: list[Line], rng: np.random.Generator) -> SpannedCaption:
         if one_line:
             return SpannedCaption(" ".join(line.text for line in lines), [])
     return as_caption(lines)
+
+
+def beginning(lines: list[Line], rng: np.random.Generator) -> SpannedCaption:
+    """The lines without their time stamps up to the end of some sentence, mostly an early one.
+
+    Of n sentences it keeps 1 to n, so that each doubling is as likely. No line stays with it, for the last is cut.
+    """
+    text = "\n".join(without_stamp(line.text) for line in lines)
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)] or [len(text)]
+    kept = int((len(ends) + 1) ** rng.random())
+    return SpannedCaption(text[: ends[kept - 1]], [])

@@ -55,6 +55,9 @@ def check_settings(recipe: "Recipe") -> None:
             "a batch of one has no negatives to learn from: raise training.per_device_train_batch_size, "
             "or set objective.name=slap, which needs none."
         )
+    for name in ("whole_track_share", "vary_captions", "shorten_captions"):
+        if not 0 <= getattr(recipe.data, name) <= 1:
+            raise ValueError(f"data.{name} is a share of the examples, from 0 to 1, not {getattr(recipe.data, name)}.")
     if recipe.model.lora is not None and os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
         raise ValueError(
             "model.lora does not go with FSDP, which cuts the weights that adapters are merged into: "

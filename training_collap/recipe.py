@@ -101,6 +101,7 @@ class DataSection:
         crop_windows, whole_track_share: see `training_collap.tracks.CaptionedTracks`.
         vary_captions: share of the training captions that are worded differently every time: with and without time
             stamps, whole and shortened, as lines and as running text.
+        shorten_captions: share of the training captions of which only the beginning is read, one sentence or more.
         feature_store: folder for audio features that are computed once, before training; by default every song is
             decoded whenever it is its turn.
         encoder_store: folder for what frozen audio encoders say about whole tracks, computed once, before training.
@@ -116,6 +117,7 @@ class DataSection:
     crop_windows: int | None = None
     whole_track_share: float = 0.0
     vary_captions: float = 0.0
+    shorten_captions: float = 0.0
     feature_store: str | None = None
     encoder_store: str | None = None
 

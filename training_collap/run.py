@@ -62,6 +62,7 @@ def prepare(recipe: Recipe) -> CollapTrainer:
         "crop_windows": data.crop_windows,
         "whole_track_share": data.whole_track_share,
         "vary_captions": data.vary_captions,
+        "shorten_captions": data.shorten_captions,
         "seed": arguments.seed,
     }
     tracks = _tracks(train_rows, "train", recipe, model, processor, **examples_of)

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset as TorchDataset
 from dataset_scripts.structure import crop_lines
 from processing_collap import load_audio
 
-from .captions import as_caption, track_lines, varied
+from .captions import as_caption, beginning, track_lines, varied
 
 
 class TrackStore(Protocol):
@@ -43,6 +43,7 @@ class CaptionedTracks(TorchDataset):
         crop_windows: windows of a crop; `None` always takes whole tracks.
         whole_track_share: share of the examples that stay whole although crops are on.
         vary_captions: share of the examples whose captions are worded differently every time, see `captions.varied`.
+        shorten_captions: share of the examples of whose captions only the beginning is read, see `captions.beginning`.
         seed: of the choice of crops and words.
         features: features of the same rows, or states of the frozen encoders, computed before; the audio is then left
             alone.
@@ -60,6 +61,7 @@ class CaptionedTracks(TorchDataset):
         crop_windows: int | None = None,
         whole_track_share: float = 0.0,
         vary_captions: float = 0.0,
+        shorten_captions: float = 0.0,
         seed: int = 0,
         features: TrackStore | None = None,
     ):
@@ -70,6 +72,7 @@ class CaptionedTracks(TorchDataset):
         self.crop_windows = crop_windows
         self.whole_track_share = whole_track_share
         self.vary_captions = vary_captions
+        self.shorten_captions = shorten_captions
         self.seed = seed
         # In shared memory, so that workers which outlive an epoch see the next one too.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -105,6 +108,8 @@ class CaptionedTracks(TorchDataset):
             lines = crop_lines(row, start, end, keep_global=with_global)
         words = np.random.default_rng((self.seed, self.epoch, index, 1))
         caption = varied(lines, words) if words.random() < self.vary_captions else as_caption(lines)
+        if words.random() < self.shorten_captions:
+            caption = beginning(lines, words)
         example: dict[str, Any] = {"id": row["id"], "caption": caption.text, "lines": caption.lines}
         if self.features is not None:
             example["features"] = self.features.read(index, *(crop or ()))

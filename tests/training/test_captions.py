@@ -7,7 +7,7 @@ import pytest
 
 from dataset_scripts.structure import Span, crop_caption, crop_lines
 from processing_collap import split_passages
-from training_collap.captions import SpannedCaption, as_caption, track_lines, varied
+from training_collap.captions import SpannedCaption, as_caption, beginning, track_lines, varied
 
 ROW: dict[str, Any] = {
     "caption": "A slow song.\n**0:00-0:40:** Verse. A quiet piano.\n**0:40-1:20:** Chorus. The full band.",
@@ -92,3 +92,21 @@ def test_what_a_line_says_goes_with_it_without_time_and_heading() -> None:
 def test_the_same_seed_gives_the_same_words() -> None:
     first, again = (varied(track_lines(ROW), np.random.default_rng(5)) for _ in range(2))
     assert first == again
+
+
+def test_the_beginning_ends_with_a_sentence_and_mostly_an_early_one() -> None:
+    text = "A slow song.\nVerse. A quiet piano.\nChorus. The full band."
+    wholes = ["A slow song.", "A slow song.\nVerse.", "A slow song.\nVerse. A quiet piano."]
+    wholes += ["A slow song.\nVerse. A quiet piano.\nChorus.", text]
+    drawn = [beginning(track_lines(ROW), np.random.default_rng(seed)) for seed in range(400)]
+    counts = [sum(caption.text == whole for caption in drawn) for whole in wholes]
+    assert sum(counts) == len(drawn)
+    # ln 2, ln 3/2, ... of ln 6
+    assert counts == pytest.approx([155, 91, 64, 50, 41], abs=30)
+    assert counts[0] > counts[1] > counts[4] > 0
+    assert not any(caption.lines for caption in drawn)
+
+
+def test_the_beginning_of_a_text_without_a_full_stop_is_all_of_it() -> None:
+    lines = track_lines({**ROW, "caption": "loud drums", "structure": []})
+    assert beginning(lines, np.random.default_rng(0)).text == "loud drums"

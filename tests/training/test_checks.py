@@ -151,6 +151,12 @@ def test_unknown_report(write: Callable[..., Path]) -> None:
     assert "paper is not supported" in refuse(write(), "training.report_to=paper")
 
 
+@pytest.mark.parametrize("field", ["data.whole_track_share", "data.vary_captions", "data.shorten_captions"])
+@pytest.mark.parametrize("share", ["-0.1", "1.5"])
+def test_shares_of_the_examples(write: Callable[..., Path], field: str, share: str) -> None:
+    assert f"{field} is a share of the examples, from 0 to 1, not {share}" in refuse(write(), f"{field}={share}")
+
+
 @pytest.mark.parametrize("field", ["training.output_dir", "data.feature_store", "data.encoder_store"])
 def test_folders_that_cannot_be_made(write: Callable[..., Path], tmp_path: Path, field: str) -> None:
     (tmp_path / "file").write_text("")

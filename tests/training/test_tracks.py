@@ -51,6 +51,16 @@ def test_whole_tracks(songs: Dataset) -> None:
     np.testing.assert_array_equal(example["audio"], expected.numpy())
 
 
+def test_captions_are_shortened_as_often_as_is_asked_for(songs: Dataset) -> None:
+    for share, expected in ((0.0, [False] * 6), (1.0, [True] * 6)):
+        tracks = CaptionedTracks(songs, sampling_rate=8000, shorten_captions=share)
+        examples = [tracks[i] for i in range(6)]
+        assert [not example["lines"] for example in examples] == expected
+    assert len({example["caption"].count(".") for example in examples}) > 1
+    tracks.set_epoch(1)
+    assert [tracks[i]["caption"] for i in range(6)] != [example["caption"] for example in examples]
+
+
 def test_captions_are_read_without_audio() -> None:
     song = {**tiny.row(0), "audio": {"bytes": b"no audio", "path": None}}
     tracks = CaptionedTracks(dataset_from_rows([song]))
