@@ -33,7 +33,7 @@ songbook-tags: FIRST := 5
 songbook-more: FIRST := 9
 songbook-order: FIRST := 13
 
-train-mini: songbook songbook-tags songbook-more songbook-order  ## train collap-mini by its recipes; the result is runs/collap-mini-short
+train-mini: songbook songbook-tags songbook-more songbook-order  ## train collap-mini by its recipes; the result is runs/collap-mini-short/mean
 	$(BIN)/accelerate launch --num_cpu_threads_per_process $$(nproc) train.py recipes/collap-mini.yaml
 	$(BIN)/python -m training_collap.average runs/collap-mini/checkpoint-* --output runs/collap-mini/mean
 	$(BIN)/accelerate launch --num_cpu_threads_per_process $$(nproc) train.py recipes/collap-mini-varied.yaml
@@ -43,6 +43,7 @@ train-mini: songbook songbook-tags songbook-more songbook-order  ## train collap
 	$(BIN)/accelerate launch --num_cpu_threads_per_process $$(nproc) train.py recipes/collap-mini-moments.yaml
 	$(BIN)/accelerate launch --num_cpu_threads_per_process $$(nproc) train.py recipes/collap-mini-order.yaml
 	$(BIN)/accelerate launch --num_cpu_threads_per_process $$(nproc) train.py recipes/collap-mini-short.yaml
+	$(BIN)/python -m training_collap.average runs/collap-mini-order runs/collap-mini-short --output runs/collap-mini-short/mean
 
 mini-code: setup  ## bring the code beside collap-mini's weights up to date
 	$(BIN)/python -c "from modeling_collap import CollapModel; from processing_collap import CollapProcessor; \
