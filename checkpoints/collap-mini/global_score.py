@@ -43,6 +43,11 @@ def global_scores(audio_features: Tensor, lengths: Tensor, text_embeds: Tensor) 
         (N, M) in float32, or float64 if an input is.
     """
     with torch.autocast(audio_features.device.type, enabled=False):
-        tracks = F.normalize(mean_steps(audio_features, lengths), dim=-1)
+        tracks = mean_steps(audio_features, lengths)
         dtype = torch.promote_types(tracks.dtype, text_embeds.dtype)
-        return tracks.to(dtype) @ F.normalize(text_embeds.to(dtype), dim=-1).T
+        return cosines(tracks.to(dtype), text_embeds.to(dtype))
+
+
+def cosines(tracks: Tensor, texts: Tensor) -> Tensor:
+    """Of every track's vector (N, D) with every text's (M, D), whatever their length: (N, M)."""
+    return F.normalize(tracks, dim=-1) @ F.normalize(texts, dim=-1).T

@@ -28,6 +28,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .global_score import cosines
+
 
 def structure_scores(
     audio_features: Tensor,
@@ -80,7 +82,7 @@ def structure_scores(
         scores = attended_scores(similarity, places, wanted, passage_sharpness[None], temperature)
         if text_embeds is None or not text_weight:
             return scores
-        whole = F.normalize(steps.sum(1), dim=-1) @ F.normalize(text_embeds.to(steps.dtype), dim=-1).T  # (N, M)
+        whole = cosines(steps.sum(1), text_embeds.to(steps.dtype))  # (N, M)
         return torch.lerp(whole, scores, passages_share(passage_places, text_weight).to(scores))
 
 

@@ -176,7 +176,7 @@ def test_documented_code(exports: Callable[[str], Exported], tmp_path: Path, mon
     namespace: dict[str, Any] = {}
     exec(block, namespace)
     assert namespace["logits"].shape == (1, 2)
-    assert namespace["scores"].keys() == {"kernel", "temporal", "structure", "whole", "fused"}
+    assert namespace["scores"].keys() == {"kernel", "temporal", "structure", "fused"}
 
 
 def save_with_graphs(
