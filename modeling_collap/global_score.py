@@ -1,6 +1,7 @@
 """How well a text matches the mean of a track: the cosine of one vector each, as CLAP scores (arXiv 2206.04769).
 
-No part of the paper's score. Models are compared with it, `objective.global_vector` trains it, and searches draw on it.
+No part of the paper's score. The structure term compares the text as a whole so, other models are compared with it,
+`objective.global_vector` trains it, and searches draw on it.
 """
 
 import torch
