@@ -128,5 +128,5 @@ class ContrastedObjective(AddedObjective):
         loss = contrastive_loss(logits, symmetric=symmetric)
         if tracks is None or not own_track:
             return loss
-        others = logits.masked_fill(tracks[:, None] != tracks, -torch.inf)
-        return torch.lerp(loss, contrastive_loss(others, symmetric=symmetric), own_track)
+        within = logits.masked_fill(tracks[:, None] != tracks, -torch.inf)
+        return torch.lerp(loss, contrastive_loss(within, symmetric=symmetric), own_track)
